@@ -1,0 +1,119 @@
+"""The documents of the JSON API, as frozen structs. GET /api/v1/<name in lower case> answers each.
+
+Times are seconds since the epoch. Names of workloads and objects are "namespace/name".
+"""
+
+import msgspec
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    pass
+
+
+class SyncState(_Document):
+    """How far one resource type of one proxy has come. state: synced, pending, or rejected (NACK)."""
+
+    type_name: str  # clusters, endpoints, listeners, routes, secrets
+    state: str
+    resources: int
+    version: str = ""
+
+
+class Rejection(_Document):
+    """A resource version that a proxy refused (NACK); it is held back until its bytes change."""
+
+    proxy: str
+    type_name: str
+    resource: str
+    error: str  # Envoy's own words
+    origins: tuple[str, ...] = ()  # "VirtualService bookinfo/reviews at samples/bookinfo/routes.yaml:12:3"
+    since: float = 0.0
+
+
+class WorkloadStatus(_Document):
+    """A registered workload and, where its proxy is connected, the proxy."""
+
+    name: str  # "namespace/name"
+    kind: str  # sidecar or gateway
+    address: str
+    labels: dict[str, str]
+    identity: str  # its SPIFFE ID
+    connected: bool
+    healthy: bool
+    health_reason: str = ""
+    certificate_expires: float | None = None
+    sync: tuple[SyncState, ...] = ()
+
+
+class Edge(_Document):
+    """Traffic from one workload to another, seen by the caller's proxy over the last window."""
+
+    source: str  # "namespace/name" of a workload
+    destination: str  # "namespace/name" of a workload, or the service's host where no workload answered
+    service: str  # host of the service that was called
+    protocol: str
+    mutual_tls: bool
+    source_principal: str = ""
+    destination_principal: str = ""
+    requests_per_second: float = 0.0
+    errors_per_second: float = 0.0  # 5xx and those that never got an answer
+    denied_per_second: float = 0.0  # 403
+    requests_total: int = 0
+
+
+class Split(_Document):
+    """How the calls to one service were shared among versions, in requests, over the last window."""
+
+    service: str
+    requests_by_version: dict[str, int]
+
+
+class Denial(_Document):
+    """Requests that an AuthorizationPolicy refused."""
+
+    source_principal: str  # empty for plaintext
+    destination: str  # "namespace/name" of the workload that refused
+    policy: str  # "DENY policy bookinfo/x", or "no ALLOW policy matched (bookinfo/reviews-viewer)"
+    requests_total: int
+    last_seen: float
+
+
+class TrafficReport(_Document):
+    window_seconds: float
+    requests_per_second: float
+    edges: tuple[Edge, ...]
+    splits: tuple[Split, ...]
+    denials: tuple[Denial, ...]
+
+
+class DiagnosticReport(_Document):
+    code: str
+    severity: str  # error, warning, info
+    message: str
+    resource: str  # "VirtualService bookinfo/reviews", or empty
+    location: str  # "routes.yaml:12:3", or empty
+    hint: str = ""
+
+
+class ChangeReport(_Document):
+    """One revision of the configuration and how far its delivery has come."""
+
+    revision: int
+    time: float
+    objects: tuple[str, ...]  # "VirtualService bookinfo/reviews"
+    proxies: dict[str, str]  # "namespace/name" of each proxy that the change concerned -> acked, pending, rejected
+
+
+class MeshStatus(_Document):
+    """GET /api/v1/status: everything the terminal and the console show, in one document."""
+
+    version: str
+    revision: int
+    started: float
+    now: float
+    trust_domain: str
+    workloads: tuple[WorkloadStatus, ...]
+    rejections: tuple[Rejection, ...]
+    diagnostics: tuple[DiagnosticReport, ...]
+    changes: tuple[ChangeReport, ...]  # newest first, bounded
+    traffic: TrafficReport

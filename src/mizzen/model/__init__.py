@@ -1,0 +1,1 @@
+"""The frozen nouns of the mesh: what derivation makes of configuration, and what translation reads."""

@@ -1,0 +1,108 @@
+"""The messages that Mizzen uses, by short name: `from mizzen.proto.api import Cluster, Listener`.
+
+Constructors take nested messages as dicts: `Cluster(name="x", eds_cluster_config={"service_name": "y"})`.
+Classes are made on first use. Type checkers read `api.pyi`, which `mizzen.proto.build` writes from MESSAGES.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message_factory import GetMessageClass
+
+from mizzen.proto.descriptors import pool
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+_FILTERS = "envoy.extensions.filters."
+_TRANSPORT_SOCKETS = "envoy.extensions.transport_sockets."
+
+MESSAGES = {
+    # well-known types (of the private pool: they do not mix with google.protobuf.*_pb2)
+    "Any": "google.protobuf.Any",
+    "BoolValue": "google.protobuf.BoolValue",
+    "Duration": "google.protobuf.Duration",
+    "StringValue": "google.protobuf.StringValue",
+    "Struct": "google.protobuf.Struct",
+    "UInt32Value": "google.protobuf.UInt32Value",
+    # discovery
+    "DeltaDiscoveryRequest": "envoy.service.discovery.v3.DeltaDiscoveryRequest",
+    "DeltaDiscoveryResponse": "envoy.service.discovery.v3.DeltaDiscoveryResponse",
+    "DiscoveryRequest": "envoy.service.discovery.v3.DiscoveryRequest",
+    "DiscoveryResource": "envoy.service.discovery.v3.Resource",
+    "DiscoveryResponse": "envoy.service.discovery.v3.DiscoveryResponse",
+    "Status": "google.rpc.Status",
+    # the resources
+    "Bootstrap": "envoy.config.bootstrap.v3.Bootstrap",
+    "Cluster": "envoy.config.cluster.v3.Cluster",
+    "ClusterLoadAssignment": "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "Listener": "envoy.config.listener.v3.Listener",
+    "RouteConfiguration": "envoy.config.route.v3.RouteConfiguration",
+    "Secret": _TRANSPORT_SOCKETS + "tls.v3.Secret",
+    # parts of them
+    "AccessLog": "envoy.config.accesslog.v3.AccessLog",
+    "Address": "envoy.config.core.v3.Address",
+    "ConfigSource": "envoy.config.core.v3.ConfigSource",
+    "DataSource": "envoy.config.core.v3.DataSource",
+    "FilterChain": "envoy.config.listener.v3.FilterChain",
+    "FilterChainMatch": "envoy.config.listener.v3.FilterChainMatch",
+    "HeaderMatcher": "envoy.config.route.v3.HeaderMatcher",
+    "HeaderValueOption": "envoy.config.core.v3.HeaderValueOption",
+    "HttpFilter": _FILTERS + "network.http_connection_manager.v3.HttpFilter",
+    "ListenerFilter": "envoy.config.listener.v3.ListenerFilter",
+    "LocalityLbEndpoints": "envoy.config.endpoint.v3.LocalityLbEndpoints",
+    "Metadata": "envoy.config.core.v3.Metadata",
+    "NetworkFilter": "envoy.config.listener.v3.Filter",
+    "Node": "envoy.config.core.v3.Node",
+    "Permission": "envoy.config.rbac.v3.Permission",
+    "Principal": "envoy.config.rbac.v3.Principal",
+    "RBAC": "envoy.config.rbac.v3.RBAC",
+    "RBACPolicy": "envoy.config.rbac.v3.Policy",
+    "RegexMatcher": "envoy.type.matcher.v3.RegexMatcher",
+    "RetryPolicy": "envoy.config.route.v3.RetryPolicy",
+    "Route": "envoy.config.route.v3.Route",
+    "RouteAction": "envoy.config.route.v3.RouteAction",
+    "RouteMatch": "envoy.config.route.v3.RouteMatch",
+    "StringMatcher": "envoy.type.matcher.v3.StringMatcher",
+    "TransportSocket": "envoy.config.core.v3.TransportSocket",
+    "VirtualHost": "envoy.config.route.v3.VirtualHost",
+    # extensions
+    "CommonTlsContext": _TRANSPORT_SOCKETS + "tls.v3.CommonTlsContext",
+    "CorsPolicy": _FILTERS + "http.cors.v3.CorsPolicy",
+    "CorsFilter": _FILTERS + "http.cors.v3.Cors",
+    "DownstreamTlsContext": _TRANSPORT_SOCKETS + "tls.v3.DownstreamTlsContext",
+    "FileAccessLog": "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    "HTTPFault": _FILTERS + "http.fault.v3.HTTPFault",
+    "HttpConnectionManager": _FILTERS + "network.http_connection_manager.v3.HttpConnectionManager",
+    "HttpInspector": _FILTERS + "listener.http_inspector.v3.HttpInspector",
+    "HttpProtocolOptions": "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "HttpRBAC": _FILTERS + "http.rbac.v3.RBAC",
+    "NetworkRBAC": _FILTERS + "network.rbac.v3.RBAC",
+    "OriginalDst": _FILTERS + "listener.original_dst.v3.OriginalDst",
+    "PreviousHosts": "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    "RawBuffer": _TRANSPORT_SOCKETS + "raw_buffer.v3.RawBuffer",
+    "Router": _FILTERS + "http.router.v3.Router",
+    "SetFilterState": _FILTERS + "network.set_filter_state.v3.Config",
+    "StatsAccessLog": "envoy.extensions.access_loggers.stats.v3.Config",
+    "StdoutAccessLog": "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    "TcpProxy": _FILTERS + "network.tcp_proxy.v3.TcpProxy",
+    "TlsInspector": _FILTERS + "listener.tls_inspector.v3.TlsInspector",
+    "UpstreamTlsContext": _TRANSPORT_SOCKETS + "tls.v3.UpstreamTlsContext",
+    # services that are not Envoy's
+    "HealthReport": "mizzen.v1.HealthReport",
+    "HealthReportResponse": "mizzen.v1.HealthReportResponse",
+    "IstioCertificateRequest": "istio.v1.auth.IstioCertificateRequest",
+    "IstioCertificateResponse": "istio.v1.auth.IstioCertificateResponse",
+}
+
+
+def message_class(full_name: str) -> "type[Message]":
+    """The class of any message in the pool, by full name, for those who need one that MESSAGES does not name."""
+    return GetMessageClass(pool().FindMessageTypeByName(full_name))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MESSAGES:
+        raise AttributeError(f"mizzen.proto.api names no message {name!r}: add it to MESSAGES")
+    found = message_class(MESSAGES[name])
+    globals()[name] = found
+    return found
