@@ -10,7 +10,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     pass
 
 
-class SyncState(_Document):
+class SyncState(_Document, frozen=True, kw_only=True):
     """How far one resource type of one proxy has come. state: synced, pending, or rejected (NACK)."""
 
     type_name: str  # clusters, endpoints, listeners, routes, secrets
@@ -19,7 +19,7 @@ class SyncState(_Document):
     version: str = ""
 
 
-class Rejection(_Document):
+class Rejection(_Document, frozen=True, kw_only=True):
     """A resource version that a proxy refused (NACK); it is held back until its bytes change."""
 
     proxy: str
@@ -30,7 +30,7 @@ class Rejection(_Document):
     since: float = 0.0
 
 
-class WorkloadStatus(_Document):
+class WorkloadStatus(_Document, frozen=True, kw_only=True):
     """A registered workload and, where its proxy is connected, the proxy."""
 
     name: str  # "namespace/name"
@@ -45,7 +45,7 @@ class WorkloadStatus(_Document):
     sync: tuple[SyncState, ...] = ()
 
 
-class Edge(_Document):
+class Edge(_Document, frozen=True, kw_only=True):
     """Traffic from one workload to another, seen by the caller's proxy over the last window."""
 
     source: str  # "namespace/name" of a workload
@@ -61,14 +61,14 @@ class Edge(_Document):
     requests_total: int = 0
 
 
-class Split(_Document):
+class Split(_Document, frozen=True, kw_only=True):
     """How the calls to one service were shared among versions, in requests, over the last window."""
 
     service: str
     requests_by_version: dict[str, int]
 
 
-class Denial(_Document):
+class Denial(_Document, frozen=True, kw_only=True):
     """Requests that an AuthorizationPolicy refused."""
 
     source_principal: str  # empty for plaintext
@@ -78,7 +78,7 @@ class Denial(_Document):
     last_seen: float
 
 
-class TrafficReport(_Document):
+class TrafficReport(_Document, frozen=True, kw_only=True):
     window_seconds: float
     requests_per_second: float
     edges: tuple[Edge, ...]
@@ -86,7 +86,7 @@ class TrafficReport(_Document):
     denials: tuple[Denial, ...]
 
 
-class DiagnosticReport(_Document):
+class DiagnosticReport(_Document, frozen=True, kw_only=True):
     code: str
     severity: str  # error, warning, info
     message: str
@@ -95,16 +95,18 @@ class DiagnosticReport(_Document):
     hint: str = ""
 
 
-class ChangeReport(_Document):
+class ChangeReport(_Document, frozen=True, kw_only=True):
     """One revision of the configuration and how far its delivery has come."""
 
     revision: int
     time: float
     objects: tuple[str, ...]  # "VirtualService bookinfo/reviews"
-    proxies: dict[str, str]  # "namespace/name" of each proxy that the change concerned -> acked, pending, rejected
+    proxies: dict[
+        str, str
+    ]  # "namespace/name" of each proxy that the change concerned -> acked, pending, rejected
 
 
-class MeshStatus(_Document):
+class MeshStatus(_Document, frozen=True, kw_only=True):
     """GET /api/v1/status: everything the terminal and the console show, in one document."""
 
     version: str
