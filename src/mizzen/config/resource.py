@@ -1,0 +1,85 @@
+"""What configuration is made of: a resource, its key, and where in which file it was written."""
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from mizzen.frozen import EMPTY, FrozenMap
+
+T_co = TypeVar("T_co", covariant=True)
+
+Path = tuple[str | int, ...]
+"""From the top of a document to a field: ("spec", "http", 0, "timeout"). Members by the API's name, items by index."""
+
+
+def path_text(path: Path) -> str:
+    """The path as people write it: spec.http[0].timeout."""
+    parts: list[str] = []
+    for step in path:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        elif step.replace("_", "a").isalnum():
+            parts.append(f".{step}" if parts else step)
+        else:
+            parts.append(f'["{step}"]')
+    return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ResourceKey:
+    """Names one object. Cluster-wide objects have the namespace ""."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[T_co]):
+    """An object as the mesh sees it. No positions inside: moving it within its file changes nothing."""
+
+    key: ResourceKey
+    spec: T_co
+    labels: FrozenMap[str, str] = EMPTY
+    annotations: FrozenMap[str, str] = EMPTY
+    created: str = ""  # metadata.creationTimestamp, RFC 3339, "" where the object has none
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """A place in a text. Lines and columns count from 1; columns count characters."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Locator(Protocol):
+    """Finds the places of a text's fields."""
+
+    def locate(self, path: Path) -> Location:
+        """Where the field stands, or its nearest ancestor that the text has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A resource with the file that holds it. Equality is the resource's and the file's: positions take no part."""
+
+    resource: Resource[object]
+    file: str
+    locator: Locator
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Located) and (self.resource, self.file) == (other.resource, other.file)
+
+    def __hash__(self) -> int:
+        return hash((self.resource, self.file))
+
+    def locate(self, path: Path) -> Location:
+        """Where a field of this resource stands, path from the top: ("spec", "hosts", 0)."""
+        return self.locator.locate(path)

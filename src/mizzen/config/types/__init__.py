@@ -1,0 +1,1 @@
+"""Istio's and Kubernetes' API as frozen types: one file per API group, names as in the API."""
