@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 # Labels are matched as quoted strings, for a value may hold a brace or a blank.
-_LINE = re.compile(r'(\w+\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}) +(\S+)')
+_LINE = re.compile(r'(\w+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}) +(\S+)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n"}
