@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-# Labels are matched as quoted strings, for a value may hold a brace or a blank.
-_LINE = re.compile(r'(\w+\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\}) +(\S+)')
+# Labels are matched as quoted strings, for a value may hold a brace or a blank; possessively and within the line,
+# so that no text takes more than linear time.
+_LINE = re.compile(r'(\w+\{(?:[^"}\n]++|"(?:[^"\\\n]++|\\.)*+")*+\}) +(\S+)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n"}

@@ -1,0 +1,179 @@
+import socket
+import stat
+
+import aiohttp
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from tests.support.mesh_status import bookinfo_status
+
+from mizzen.admin.schema import MeshStatus
+from mizzen.admin.server import AdminServer
+from mizzen.errors import UserError
+
+
+class Source:
+    broken = False
+
+    def status(self):
+        if self.broken:
+            raise RuntimeError("boom")
+        return bookinfo_status()
+
+    def names(self):
+        return {"reviews.bookinfo.svc.cluster.local": ["10.96.0.3"]}
+
+    def config_dump(self, proxy):
+        return {"clusters": []} if proxy == "bookinfo/reviews-v1-0" else None
+
+
+class Client:
+    def __init__(self, session, base):
+        self.session, self.base = session, base
+
+    def get(self, path, **more):
+        return self.session.get(self.base + path, allow_redirects=False, **more)
+
+    async def json(self, path):
+        async with self.get(path) as response:
+            assert response.status == 200
+            assert response.content_type == "application/json"
+            return await response.json()
+
+    async def status(self, path, host=None, method="GET"):
+        headers = {"Host": host} if host is not None else {}
+        async with self.session.request(method, self.base + path, headers=headers) as response:
+            return response.status
+
+
+@pytest.fixture
+def source():
+    return Source()
+
+
+@pytest.fixture
+async def server(source):
+    registry = CollectorRegistry()
+    Counter("mizzen_pushes", "pushes", registry=registry).inc(3)
+    one = AdminServer(source, registry, hosts=["mesh.example"])
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+async def client(server):
+    host, port = await server.listen_tcp("127.0.0.1", 0)
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, f"http://{host}:{port}")
+
+
+async def test_the_status_is_the_documented_document(client):
+    async with client.get("/api/v1/status") as response:
+        assert msgspec.json.decode(await response.read(), type=MeshStatus) == bookinfo_status()
+
+
+@pytest.mark.parametrize("part", ["workloads", "diagnostics", "changes"])
+async def test_a_part_of_the_status(client, part):
+    whole = await client.json("/api/v1/status")
+    assert whole[part]
+    assert await client.json(f"/api/v1/{part}") == {part: whole[part]}
+
+
+async def test_traffic_and_names(client):
+    assert (await client.json("/api/v1/traffic"))["windowSeconds"] == 10.0
+    names = await client.json("/api/v1/names")
+    assert names == {"names": {"reviews.bookinfo.svc.cluster.local": ["10.96.0.3"]}}
+
+
+async def test_a_proxys_configuration(client):
+    assert await client.json("/api/v1/proxies/bookinfo/reviews-v1-0/config") == {"clusters": []}
+    async with client.get("/api/v1/proxies/bookinfo/nobody/config") as response:
+        assert (response.status, await response.json()) == (404, {"error": "no proxy bookinfo/nobody"})
+
+
+async def test_metrics_and_health(client):
+    async with client.get("/metrics") as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=")
+        assert "mizzen_pushes_total 3.0" in await response.text()
+    assert await client.status("/healthz") == 200
+
+
+async def test_the_console_comes_whole_and_from_here_alone(client):
+    async with client.get("/") as response:
+        assert (response.status, response.headers["Location"]) == (302, "/console/")
+    for path, kind in (("", "text/html"), ("console.css", "text/css"), ("console.js", "text/javascript")):
+        async with client.get(f"/console/{path}") as response:
+            assert (response.status, response.content_type) == (200, kind)
+            assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+            assert "unsafe" not in response.headers["Content-Security-Policy"]
+            assert "://" not in (await response.text()).replace("http://www.w3.org/2000/svg", "").replace(
+                "spiffe://", ""
+            )
+
+
+@pytest.mark.parametrize("path", ["/api/v1/status", "/", "/nowhere", "/api/v1/proxies/a/b/config"])
+async def test_every_answer_is_guarded_against_other_sites(client, path):
+    async with client.get(path, headers={"Origin": "http://evil.example"}) as response:
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not [name for name in response.headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:15014", "127.0.0.1:15014", "[::1]:8", "10.1.2.3", "mesh.example:1"]
+)
+async def test_names_that_cannot_be_rebound_are_served(client, host):
+    assert await client.status("/api/v1/status", host=host) == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:15014", "localhost.evil.example", "127.0.0.1.evil.example", ""]
+)
+async def test_other_names_are_refused(client, host):
+    for path in ("/api/v1/status", "/metrics", "/console/", "/healthz", "/nowhere"):
+        assert await client.status(path, host=host) == 421
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_nothing_can_be_changed(client, method):
+    assert await client.status("/api/v1/status", method=method) == 405
+
+
+async def test_a_fault_of_the_daemon_is_an_answer_too(client, source, caplog):
+    source.broken = True
+    async with client.get("/api/v1/status") as response:
+        assert response.status == 500
+        assert "boom" not in await response.text()
+    assert "boom" in caplog.text
+
+
+async def test_a_socket_that_was_handed_in(server):
+    sock = socket.create_server(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    await server.listen(sock)
+    async with aiohttp.ClientSession() as session:
+        assert await Client(session, f"http://127.0.0.1:{port}").status("/healthz") == 200
+
+
+async def test_a_unix_socket_is_for_its_owner_and_takes_any_host(server, tmp_path):
+    path = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    await server.listen_unix(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
+        assert await Client(session, "http://anything.example").status("/api/v1/status") == 200
+    await server.close()
+    assert not path.exists()
+
+
+async def test_an_address_that_is_taken_is_one_clear_line(server, client):
+    port = int(client.base.rpartition(":")[2])
+    with pytest.raises(UserError, match=r"Address already in use.*--admin-address"):
+        await server.listen_tcp("127.0.0.1", port)
+
+
+async def test_a_path_that_cannot_be_a_socket_is_one_clear_line(server, tmp_path):
+    for path in (tmp_path / "missing" / "admin.sock", tmp_path / ("x" * 120)):
+        with pytest.raises(UserError, match="--state-dir"):
+            await server.listen_unix(path)
