@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from mizzen.errors import UserError
+
 CLONE_NEWNET: Final = 0x40000000
 _PR_SET_PDEATHSIG: Final = 1
 _FILE_CHECK_SECONDS: Final = 5.0
@@ -25,8 +27,8 @@ _HELPER_OUTPUT_BYTES: Final = 1 << 20
 _LAST_OUTPUT_SECONDS: Final = 1.0
 
 
-class StartError(Exception):
-    """A process could not be started; the message is one line for people."""
+class StartError(UserError):
+    """A process could not be started."""
 
 
 @dataclass(frozen=True, slots=True)

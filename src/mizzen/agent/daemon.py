@@ -1,0 +1,143 @@
+"""Calls to the mesh's daemon: over TLS, verified by its name and the mesh's roots, one connection for each call.
+
+Calls are rare (a certificate, a health report), so that nothing is kept that could go stale: not a connection to a
+daemon that was replaced, nor a certificate that has expired.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from google.protobuf.message import Message
+from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.config import Configuration
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
+
+from mizzen.agent.credentials import Credentials
+from mizzen.agent.settings import DAEMON_NAME, HostPort
+
+_CALL_SECONDS: Final = 10.0
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+class DaemonError(Exception):
+    """The daemon could not be asked or said no; the message is one line. `refused`: it answered."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """Where the daemon is. `mark` (0: none) goes on the connections, so that capture lets them pass."""
+
+    address: HostPort
+    root_cert: Path
+    mark: int = 0
+
+    async def call(
+        self,
+        method: str,
+        request: Message,
+        reply_type: type[Reply],
+        *,
+        credentials: Credentials | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One unary call, with the workload's certificate where it has one. Raises DaemonError."""
+        try:
+            channel = _MarkedChannel(self, client_context(self.roots_pem(credentials), credentials))
+            async with channel, asyncio.timeout(_CALL_SECONDS):
+                call: UnaryUnaryMethod[Message, Reply] = UnaryUnaryMethod(
+                    channel, method, type(request), reply_type
+                )
+                return await call(request, metadata=metadata)
+        except GRPCError as error:
+            raise DaemonError(
+                f"the daemon at {self.address} answered: {error.message or error.status.name}", refused=True
+            ) from None
+        except ssl.SSLCertVerificationError as error:
+            raise DaemonError(
+                f"the daemon at {self.address} is not the one that {self.root_cert} vouches for:"
+                f" {error.verify_message}"
+            ) from None
+        except TimeoutError:
+            raise DaemonError(
+                f"the daemon at {self.address} did not answer within {_CALL_SECONDS:g} s"
+            ) from None
+        except (OSError, StreamTerminatedError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise DaemonError(f"the daemon at {self.address} cannot be reached: {reason}") from None
+
+    def roots_pem(self, credentials: Credentials | None) -> str:
+        """The roots that came with the certificate, and those of the file, read anew: it may have been replaced."""
+        try:
+            configured = self.root_cert.read_text()
+        except OSError as error:
+            raise DaemonError(
+                f"cannot read the root certificates {self.root_cert}: {error.strerror}"
+            ) from None
+        return configured + ("\n" + credentials.roots_pem if credentials is not None else "")
+
+
+class _MarkedChannel(Channel):
+    """grpclib's, with a socket of our own making."""
+
+    def __init__(self, daemon: Daemon, context: ssl.SSLContext) -> None:
+        config = Configuration(ssl_target_name_override=DAEMON_NAME)
+        super().__init__(daemon.address.host, daemon.address.port, ssl=context, config=config)
+        self._mark = daemon.mark
+
+    async def _create_connection(self) -> H2Protocol:
+        connected = await connect(HostPort(self._host, self._port), self._mark)
+        _, protocol = await self._loop.create_connection(
+            self._protocol_factory, sock=connected, ssl=self._ssl, server_hostname=DAEMON_NAME
+        )
+        return protocol
+
+
+async def connect(address: HostPort, mark: int) -> socket.socket:
+    """A TCP connection whose packets carry `mark`. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, target = found[0]
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.setblocking(False)
+        if mark:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        await loop.sock_connect(connection, target)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def client_context(roots_pem: str, credentials: Credentials | None) -> ssl.SSLContext:
+    """Raises DaemonError where the roots are no certificates."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(cadata=roots_pem)
+    except ssl.SSLError:
+        raise DaemonError("the root certificates are not in PEM form") from None
+    if credentials is not None:
+        _load_in_memory(context, credentials)
+    return context
+
+
+def _load_in_memory(context: ssl.SSLContext, credentials: Credentials) -> None:
+    """ssl reads certificates from files only: here from one that exists in memory alone."""
+    with os.fdopen(os.memfd_create("credentials", os.MFD_CLOEXEC), "w") as file:
+        file.write(credentials.key.reveal() + credentials.chain_pem)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
