@@ -11,7 +11,7 @@ daemon serves with a certificate of the same CA (`server_identity`).
 
     authority = open_authority(state / "ca", "cluster.local", now=clock(), random_bytes=os.urandom)
     token_key = JoinTokenKey.open(state / "join-token.key", os.urandom)
-    service = CertificateService(authority, token_key, CertificatePolicy(...), peer_of, clock)
+    service = CertificateService(authority, token_key, CertificatePolicy(...), clock)
     server_identity = ServerIdentity(authority, ServedAs("cluster.local", addresses=(...)), clock=clock)
     server = RpcServer([service, ...], tls=server_identity.context)
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
-from mizzen.ca.authority import Authority, AuthorityExpiredError, Issued, pem
+from mizzen.ca.authority import Authority, AuthorityExpiredError, Issued
 from mizzen.ca.keys import PrivateKey
 from mizzen.model.identity import SpiffeId
+from mizzen.rpc.tls import server_context
 
 NAMESPACE, SERVICE_ACCOUNT = "mizzen-system", "mizzen"
 SERVER_NAME = "mizzen.mizzen-system.svc"  # what agents and proxies expect the daemon's certificate to name
@@ -77,27 +79,15 @@ class ServerIdentity:
             addresses=self._served_as.addresses,
         )
         self._renew_at = now + _RENEWED_AFTER * (issued.certificate.not_valid_after_utc - now)
-        return server_context(issued, key)
+        return _context(issued, key)
 
 
-def server_context(issued: Issued, key: PrivateKey) -> ssl.SSLContext:
-    """TLS that asks for a client certificate and verifies it where one comes (a token needs none)."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # Envoy's client stops at 1.2 unless told otherwise
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.load_verify_locations(cadata="".join(map(pem, issued.roots)))
-    context.set_alpn_protocols(["h2"])
-    # A resumed session would be trusted by the certificate of its first handshake, expired or not.
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET
-    _load_from_memory(context, "".join(issued.pem_chain()[:-1]).encode() + key.reveal_pem())
-    return context
-
-
-def _load_from_memory(context: ssl.SSLContext, certificates_and_key: bytes) -> None:
-    """`load_cert_chain` wants a path: that of an anonymous file in memory, which no folder ever shows."""
+def _context(issued: Issued, key: PrivateKey) -> ssl.SSLContext:
+    """TLS wants the key in a file: an anonymous one in memory, which no folder shows and which is closed at once."""
+    *chain, roots = issued.pem_chain()
     descriptor = os.memfd_create("mizzen-server-certificate", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(certificates_and_key)
+        file.write("".join(chain).encode() + key.reveal_pem())
         file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        path = Path(f"/proc/self/fd/{descriptor}")
+        return server_context(path, path, roots)

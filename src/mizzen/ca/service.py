@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
@@ -21,6 +21,7 @@ from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import JoinTokenKey, TokenRefusedError
 from mizzen.model.identity import SpiffeId
 from mizzen.proto import api
+from mizzen.rpc.peer import Peer, peer_of
 
 if TYPE_CHECKING:
     from grpclib.server import Stream
@@ -33,15 +34,6 @@ METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 WORKLOAD_NAME = "WorkloadName"  # the key in the request's metadata
 _BEARER = "bearer "
 _LONGEST_WAIT_SECONDS = 10.0
-
-
-class Peer(Protocol):
-    """The other end of the connection: the URI SAN of its verified certificate, and until when that holds."""
-
-    @property
-    def identity(self) -> str | None: ...
-    @property
-    def certificate_expires(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +69,11 @@ class CertificatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class CertificateService:
-    """A grpclib handler. `peer_of` gives the Peer of a stream."""
+    """A handler for RpcServer."""
 
     authority: Authority
     token_key: JoinTokenKey
     policy: CertificatePolicy
-    peer_of: Callable[["_Stream"], Peer]
     clock: Callable[[], datetime]
     admission: Admission = field(default_factory=Admission)
 
@@ -92,7 +83,7 @@ class CertificateService:
 
     async def create_certificate(self, stream: "_Stream") -> None:
         """Raises GRPCError with words for the caller's log: grpclib sends them as the status."""
-        peer, now = self.peer_of(stream), self.clock()
+        peer, now = peer_of(stream), self.clock()
         caller = self._authenticate(stream.metadata or {}, peer, now)
         request = await _received(stream)
         caller = _with_workload(caller, request)
@@ -119,9 +110,9 @@ class CertificateService:
                 return Caller(token.identity, token.workload, f"join token {token.token_id}")
         if peer.identity is None:
             raise GRPCError(Status.UNAUTHENTICATED, f"{refused}; and no client certificate was shown")
-        return self._certified(peer.identity, peer.certificate_expires, now)
+        return self._certified(peer.identity, peer, now)
 
-    def _certified(self, uri: str, expires: datetime | None, now: datetime) -> Caller:
+    def _certified(self, uri: str, peer: Peer, now: datetime) -> Caller:
         """TLS has verified the certificate when the connection began, which may be long ago."""
         try:
             identity = SpiffeId.parse(uri)
@@ -133,9 +124,9 @@ class CertificateService:
                 f"the client certificate is of trust domain {identity.trust_domain!r},"
                 f" this is {self.policy.trust_domain!r}",
             )
-        if expires is None or now >= expires:
+        if peer.not_after is None or now.timestamp() >= peer.not_after:
             raise GRPCError(Status.UNAUTHENTICATED, "the client certificate has expired: show a join token")
-        return Caller(identity, "", "client certificate")
+        return Caller(identity, "", f"certificate {peer.serial}")
 
     def _sign(self, caller: Caller, request: "IstioCertificateRequest", now: datetime) -> Issued:
         seconds = request.validity_duration
