@@ -86,6 +86,7 @@ MESSAGES = {
     "StdoutAccessLog": "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
     "TcpProxy": _FILTERS + "network.tcp_proxy.v3.TcpProxy",
     "TlsInspector": _FILTERS + "listener.tls_inspector.v3.TlsInspector",
+    "UriTemplateMatchConfig": "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",
     "UpstreamTlsContext": _TRANSPORT_SOCKETS + "tls.v3.UpstreamTlsContext",
     # services that are not Envoy's
     "HealthReport": "mizzen.v1.HealthReport",

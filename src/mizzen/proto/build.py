@@ -45,6 +45,7 @@ def write_stubs(folder: Path) -> None:
         f"from {modules[full_name]} import {full_name.rpartition('.')[2]} as {name}"
         for name, full_name in MESSAGES.items()
     ]
+    lines += [f"__all__ = {['MESSAGES', 'message_class', *MESSAGES]!r}"]
     lines += ["MESSAGES: dict[str, str]", "def message_class(full_name: str) -> type[Message]: ...", ""]
     Path(__file__).with_name("api.pyi").write_text("\n".join(lines))
 

@@ -1,0 +1,1 @@
+"""Queries from configuration to the model. Pure: a query sees its arguments and the database, nothing else."""

@@ -1,0 +1,50 @@
+"""AuthorizationPolicies: which ones hold for a workload, in what order."""
+
+from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.types.security import AuthorizationPolicy
+from mizzen.derive.authentication import age
+from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
+from mizzen.derive.mesh import root_namespace
+from mizzen.derive.workloads import covers
+from mizzen.frozen import FrozenMap
+from mizzen.incremental import Database, query
+
+DRY_RUN_ANNOTATION = "istio.io/dry-run"
+
+
+@query
+def _scope(db: Database, key: ResourceKey) -> tuple[FrozenMap[str, str], str, tuple[bool, str]] | None:
+    """(selector, action, age) of a policy: what the choice depends on."""
+    resource = RESOURCES(db, key)
+    if resource is None or not isinstance(resource.spec, AuthorizationPolicy):
+        return None
+    spec = resource.spec
+    selector = spec.selector.match_labels if spec.selector else FrozenMap()
+    return selector, spec.action.value, age(resource)[:2]
+
+
+@query
+def policies_for(
+    db: Database, namespace: str, labels: FrozenMap[str, str]
+) -> FrozenMap[str, tuple[ResourceKey, ...]]:
+    """The policies that hold for a workload, by action, those of the root namespace first (Istio's order)."""
+    chosen: dict[str, list[ResourceKey]] = {}
+    for owner in dict.fromkeys((root_namespace(db), namespace)):
+        found = []
+        for key in BY_NAMESPACE(db, ("AuthorizationPolicy", owner)):
+            scope = _scope(db, key)
+            if scope is not None and covers(scope[0], labels):
+                found.append((scope[2], key, scope[1]))
+        for _, key, action in sorted(found):
+            chosen.setdefault(action, []).append(key)
+    return FrozenMap({action: tuple(keys) for action, keys in chosen.items()})
+
+
+@query
+def policy(db: Database, key: ResourceKey) -> Resource[AuthorizationPolicy] | None:
+    return RESOURCES(db, key)
+
+
+def is_dry_run(resource: Resource[AuthorizationPolicy]) -> bool:
+    """Istio's annotation for a policy that is evaluated and reported but not enforced."""
+    return resource.annotations.get(DRY_RUN_ANNOTATION) == "true"

@@ -1,0 +1,45 @@
+"""Which protocol a port speaks. Source: Istio's protocol selection (appProtocol first, then the port's name)."""
+
+from mizzen.model.service import Protocol
+
+_BY_NAME = {
+    "http": Protocol.HTTP,
+    "http1": Protocol.HTTP,
+    "http2": Protocol.HTTP2,
+    "grpc": Protocol.GRPC,
+    "grpc-web": Protocol.GRPC,
+    "tcp": Protocol.TCP,
+    "mongo": Protocol.TCP,
+    "mysql": Protocol.TCP,
+    "redis": Protocol.TCP,
+    "tls": Protocol.TLS,
+    "https": Protocol.TLS,
+    "udp": Protocol.UDP,
+}
+_BY_APP_PROTOCOL = {
+    "kubernetes.io/h2c": Protocol.HTTP2,
+    "kubernetes.io/ws": Protocol.HTTP,
+    "kubernetes.io/wss": Protocol.TLS,
+}
+
+
+def port_protocol(name: str, app_protocol: str = "", transport: str = "") -> Protocol:
+    """The protocol of a Service or ServiceEntry port.
+
+    FIXME: Istio sniffs a port that says nothing about its protocol; until sniffing comes (row T7) it is opaque TCP.
+    """
+    if transport.upper() == "UDP":
+        return Protocol.UDP
+    if app_protocol:
+        declared = _BY_APP_PROTOCOL.get(app_protocol.lower()) or _named(app_protocol)
+        if declared is not None:
+            return declared
+    return _named(name) or Protocol.TCP
+
+
+def _named(name: str) -> Protocol | None:
+    """The whole name, or what stands before its first dash: "http", "http-admin"."""
+    lowered = name.lower()
+    if lowered == "grpc-web" or lowered.startswith("grpc-web-"):
+        return _BY_NAME["grpc-web"]
+    return _BY_NAME.get(lowered.partition("-")[0])

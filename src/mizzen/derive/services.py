@@ -1,0 +1,177 @@
+"""Services: from Kubernetes Services and ServiceEntries, and who may see them."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from ipaddress import IPv4Address, IPv4Network
+
+from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.types.core import ServiceSpec as KubernetesService
+from mizzen.config.types.networking import ServiceEntry
+from mizzen.derive.hosts import service_host
+from mizzen.derive.inputs import BY_KIND, RESOURCES
+from mizzen.derive.mesh import exported, mesh_config
+from mizzen.derive.protocols import port_protocol
+from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.incremental import Database, query
+from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
+
+EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
+# Istio allocates addresses for services that have none from this reserved block (class E: never routed).
+ALLOCATION_POOL = IPv4Network("240.240.0.0/16")
+
+_RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.DNS}
+
+
+@query
+def declared_services(db: Database, key: ResourceKey) -> tuple[Service, ...]:
+    """The services that one object declares: a Service one, a ServiceEntry one per host."""
+    resource = RESOURCES(db, key)
+    if resource is None:
+        return ()
+    if isinstance(resource.spec, KubernetesService):
+        return (_kubernetes_service(resource, resource.spec),)
+    if isinstance(resource.spec, ServiceEntry):
+        return tuple(_entry_services(resource, resource.spec))
+    return ()
+
+
+def _kubernetes_service(resource: Resource[KubernetesService], spec: KubernetesService) -> Service:
+    key = resource.key
+    annotation = resource.annotations.get(EXPORT_TO_ANNOTATION, "")
+    cluster_ips = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
+    return Service(
+        ref=ServiceRef(service_host(key.name, key.namespace), key.namespace, key),
+        name=key.name,
+        ports=tuple(
+            ServicePort(
+                name=port.name,
+                number=port.port,
+                target=port.target_port or port.port,
+                protocol=port_protocol(port.name, port.app_protocol, port.protocol.value),
+            )
+            for port in spec.ports
+        ),
+        addresses=tuple(address for address in cluster_ips if address != "None"),
+        headless="None" in cluster_ips,
+        selector=spec.selector,
+        export_to=tuple(part.strip() for part in annotation.split(",") if part.strip()),
+    )
+
+
+def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Iterator[Service]:
+    key = resource.key
+    resolution = _RESOLUTIONS.get(spec.resolution.value, Resolution.NONE)
+    ports = tuple(
+        ServicePort(
+            name=port.name,
+            number=port.number,
+            target=port.target_port or port.number,
+            protocol=port_protocol(port.name, port.protocol),
+        )
+        for port in spec.ports
+    )
+    for host in spec.hosts:
+        yield Service(
+            ref=ServiceRef(host, key.namespace, key),
+            name=host,
+            ports=ports,
+            addresses=tuple(address for address in spec.addresses if "/" not in address),
+            resolution=resolution,
+            mesh_external=spec.location.value == "MESH_EXTERNAL",
+            selector=spec.workload_selector.labels if spec.workload_selector else EMPTY,
+            export_to=spec.export_to,
+        )
+
+
+@query
+def service(db: Database, ref: ServiceRef) -> Service | None:
+    return next((found for found in declared_services(db, ref.source) if found.ref == ref), None)
+
+
+@query
+def _header(db: Database, key: ResourceKey) -> tuple[tuple[ServiceRef, tuple[str, ...]], ...]:
+    """What visibility depends on, apart from the rest: a changed port re-runs no visibility."""
+    return tuple((found.ref, found.export_to) for found in declared_services(db, key))
+
+
+@query
+def all_services(db: Database) -> tuple[tuple[ServiceRef, tuple[str, ...]], ...]:
+    """Every service with its exportTo. Kubernetes Services come before ServiceEntries of the same host, then by name."""
+    keys = (*BY_KIND(db, "Service"), *BY_KIND(db, "ServiceEntry"))
+    return tuple(entry for key in keys for entry in _header(db, key))
+
+
+@query
+def visible_services(db: Database, namespace: str) -> tuple[ServiceRef, ...]:
+    """The services that a proxy of a namespace can call. Of several with one host the namespace's own wins, then
+    the first (Istio's rule).
+    """
+    default = mesh_config(db).default_service_export_to
+    chosen: dict[str, ServiceRef] = {}
+    for ref, export_to in all_services(db):
+        if not exported(export_to, default, ref.namespace, namespace):
+            continue
+        held = chosen.get(ref.host)
+        if held is None or (ref.namespace == namespace and held.namespace != namespace):
+            chosen[ref.host] = ref
+    return tuple(sorted(chosen.values(), key=lambda ref: (ref.host, ref.namespace)))
+
+
+@query
+def visible_hosts(db: Database, namespace: str) -> FrozenMap[str, ServiceRef]:
+    """The same by host."""
+    return FrozenMap({ref.host: ref for ref in visible_services(db, namespace)})
+
+
+@query
+def _lacks_address(db: Database, ref: ServiceRef) -> bool:
+    found = service(db, ref)
+    if found is None or found.addresses or found.headless or "*" in found.host:
+        return False
+    return found.resolution is not Resolution.NONE
+
+
+@query
+def allocated_addresses(db: Database) -> FrozenMap[ServiceRef, str]:
+    """Addresses for services that declare none, so that their names resolve and TCP ports do not collide.
+
+    Each is the hash of its host, moved on where it is taken, as in Istio: the same in every daemon, and a new
+    service does not disturb the others.
+    """
+    size = ALLOCATION_POOL.num_addresses - 2
+    taken: dict[int, ServiceRef] = {}
+    refs = {(ref.host, ref.namespace): ref for ref, _ in all_services(db) if _lacks_address(db, ref)}
+    for _, ref in sorted(refs.items()):
+        slot = int.from_bytes(blake2b(f"{ref.namespace}/{ref.host}".encode(), digest_size=4).digest()) % size
+        while slot in taken:
+            slot = (slot + 1) % size
+        taken[slot] = ref
+    base = int(ALLOCATION_POOL.network_address) + 1
+    return FrozenMap({ref: str(IPv4Address(base + slot)) for slot, ref in taken.items()})
+
+
+@query
+def virtual_addresses(db: Database, ref: ServiceRef) -> tuple[str, ...]:
+    """The addresses that callers use for a service: its own, else the allocated one; none for a headless service."""
+    found = service(db, ref)
+    if found is None:
+        return ()
+    allocated = () if found.addresses else allocated_addresses(db).get(ref)
+    return found.addresses or ((allocated,) if allocated else ())
+
+
+@query
+def names(db: Database) -> FrozenMap[str, tuple[str, ...]]:
+    """The mesh's DNS: host -> addresses. A headless service answers with its endpoints."""
+    from mizzen.derive.endpoints import service_endpoints
+
+    table: dict[str, tuple[str, ...]] = {}
+    for ref, _ in all_services(db):
+        addresses = virtual_addresses(db, ref)
+        found = service(db, ref)
+        if found is not None and found.headless and found.ports:
+            endpoints = service_endpoints(db, ref, found.ports[0].number)
+            addresses = tuple(dict.fromkeys(endpoint.address for endpoint in endpoints))
+        if addresses and "*" not in ref.host:
+            table.setdefault(ref.host, addresses)
+    return FrozenMap(table)

@@ -1,0 +1,109 @@
+"""VirtualServices: which one decides for a host, seen from a namespace or through a gateway."""
+
+from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.types.networking import VirtualService
+from mizzen.derive.authentication import age
+from mizzen.derive.hosts import most_specific, qualified
+from mizzen.derive.inputs import BY_KIND, RESOURCES
+from mizzen.derive.mesh import exported, mesh_config
+from mizzen.frozen import FrozenMap
+from mizzen.incremental import Database, query
+
+MESH_GATEWAY = "mesh"  # Istio's reserved gateway name: all sidecars
+
+
+@query
+def _header(
+    db: Database, key: ResourceKey
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, str]]:
+    """(hosts, gateways, exportTo, age): what the choice depends on. A changed route re-runs no choice."""
+    resource = RESOURCES(db, key)
+    if resource is None or not isinstance(resource.spec, VirtualService):
+        return (), (), (), (True, "")
+    spec = resource.spec
+    hosts = tuple(qualified(host, key.namespace) for host in spec.hosts)
+    gateways = tuple(gateway_name(name, key.namespace) for name in spec.gateways) or (MESH_GATEWAY,)
+    return hosts, gateways, spec.export_to, age(resource)[:2]
+
+
+def gateway_name(name: str, namespace: str) -> str:
+    """A gateway as a VirtualService of `namespace` means it: "namespace/name", or "mesh"."""
+    return name if name == MESH_GATEWAY or "/" in name else f"{namespace}/{name}"
+
+
+@query
+def _oldest_first(db: Database) -> tuple[ResourceKey, ...]:
+    keys = BY_KIND(db, "VirtualService")
+    return tuple(sorted(keys, key=lambda key: (_header(db, key)[3], key)))
+
+
+@query
+def _visible(db: Database, namespace: str, gateway: str) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
+    """The VirtualServices bound to a gateway and visible in a namespace, with their hosts."""
+    default = mesh_config(db).default_virtual_service_export_to
+    found = []
+    for key in _oldest_first(db):
+        hosts, gateways, export_to, _ = _header(db, key)
+        if gateway in gateways and exported(export_to, default, key.namespace, namespace):
+            found.append((key, hosts))
+    return tuple(found)
+
+
+@query
+def mesh_hosts(db: Database, namespace: str) -> FrozenMap[str, ResourceKey]:
+    """For sidecars of a namespace: host pattern -> the VirtualService that decides. The oldest wins: Istio does
+    not merge VirtualServices of sidecars.
+    """
+    table: dict[str, ResourceKey] = {}
+    for key, hosts in _visible(db, namespace, MESH_GATEWAY):
+        for host in hosts:
+            table.setdefault(host, key)
+    return FrozenMap(table)
+
+
+@query
+def mesh_virtual_service(db: Database, namespace: str, host: str) -> ResourceKey | None:
+    """The VirtualService that decides for calls from a namespace to a host: the most specific host pattern."""
+    table = mesh_hosts(db, namespace)
+    if host in table:
+        return table[host]
+    pattern = most_specific((pattern for pattern in table if pattern.startswith("*")), host)
+    return table[pattern] if pattern else None
+
+
+@query
+def gateway_virtual_services(
+    db: Database, namespace: str, gateway: str
+) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
+    """The VirtualServices bound to a gateway ("namespace/name"), oldest first, with their hosts."""
+    return _visible(db, namespace, gateway)
+
+
+@query
+def virtual_service(db: Database, key: ResourceKey) -> VirtualService | None:
+    resource: Resource[object] | None = RESOURCES(db, key)
+    return resource.spec if resource is not None and isinstance(resource.spec, VirtualService) else None
+
+
+@query
+def source_label_names(db: Database, namespace: str) -> tuple[str, ...]:
+    """The label names by which routes tell callers apart (sourceLabels). Only these take part in a route's key, so
+    that workloads which no route tells apart share their routes.
+    """
+    found: set[str] = set()
+    for key in dict.fromkeys(key for key, _ in _visible(db, namespace, MESH_GATEWAY)):
+        found.update(_source_label_names(db, key))
+    return tuple(sorted(found))
+
+
+@query
+def _source_label_names(db: Database, key: ResourceKey) -> frozenset[str]:
+    spec = virtual_service(db, key)
+    if spec is None:
+        return frozenset()
+    matches = [
+        *(match.source_labels for route in spec.http for match in route.match),
+        *(match.source_labels for route in spec.tcp for match in route.match),
+        *(match.source_labels for route in spec.tls for match in route.match),
+    ]
+    return frozenset(name for labels in matches for name in labels)

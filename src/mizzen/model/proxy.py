@@ -1,0 +1,39 @@
+"""What a proxy is to translation: never the proxy itself, only what its configuration depends on."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.model.workload import NO_PORTS
+
+
+class ProxyKind(Enum):
+    SIDECAR = "sidecar"
+    GATEWAY = "router"  # as Istio's node IDs spell it
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where a proxy that captures nothing listens (Istio's interception mode NONE; the lab's loopback mode).
+
+    `app_ports` maps a service's target port to the private port of the application on the same address.
+    """
+
+    address: str
+    http_proxy_port: int
+    app_ports: FrozenMap[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """The smallest value on which a proxy's configuration depends: proxies with equal views share every byte.
+
+    Replicas of a deployment have the same namespace, labels and ports, hence one view; only a proxy without
+    capture has an address in it, because its listeners must bind it.
+    """
+
+    kind: ProxyKind
+    namespace: str
+    labels: FrozenMap[str, str] = EMPTY
+    ports: FrozenMap[str, int] = NO_PORTS
+    binding: Binding | None = None

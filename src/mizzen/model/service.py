@@ -1,0 +1,83 @@
+"""Services: what can be called, on which ports, by which protocol."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from mizzen.config.resource import ResourceKey
+from mizzen.frozen import EMPTY, FrozenMap
+
+
+class Protocol(Enum):
+    """Application protocols as Istio's protocol selection names them (by port name prefix or appProtocol)."""
+
+    HTTP = "HTTP"
+    HTTP2 = "HTTP2"
+    GRPC = "GRPC"
+    TCP = "TCP"
+    TLS = "TLS"
+    UDP = "UDP"
+
+    @property
+    def is_http(self) -> bool:
+        return self in _HTTP
+
+    @property
+    def is_http2(self) -> bool:
+        return self in _HTTP2
+
+
+_HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC})
+_HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC})
+
+
+class Resolution(Enum):
+    """How the addresses of a service are found (ServiceEntry.resolution; a Kubernetes Service is STATIC)."""
+
+    STATIC = "STATIC"  # by discovery (EDS)
+    DNS = "DNS"  # by the proxy, asking DNS
+    NONE = "NONE"  # the address that the caller already chose
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a service. `target` is the port of the endpoints: a number, or a name that each endpoint resolves."""
+
+    name: str
+    number: int
+    target: int | str
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """Which service, and which object declares it. Two objects may declare the same host: each is a service."""
+
+    host: str
+    namespace: str
+    source: ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service as its callers see it. Endpoints are apart (derive.endpoints): they change far more often."""
+
+    ref: ServiceRef
+    name: str
+    ports: tuple[ServicePort, ...]
+    addresses: tuple[str, ...] = ()
+    resolution: Resolution = Resolution.STATIC
+    mesh_external: bool = False
+    headless: bool = False
+    selector: FrozenMap[str, str] = EMPTY
+    export_to: tuple[str, ...] = ()  # empty: the mesh's default
+
+    @property
+    def host(self) -> str:
+        return self.ref.host
+
+    @property
+    def namespace(self) -> str:
+        return self.ref.namespace
+
+    def port(self, number: int) -> ServicePort | None:
+        return next((port for port in self.ports if port.number == number), None)

@@ -1,0 +1,74 @@
+"""What a generator makes: the encoded resource, and the origins of its parts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from mizzen.config.resource import ResourceKey
+from mizzen.incremental import Database, query
+from mizzen.proto import api
+from mizzen.xds.resource import DiscoveryResource, discovery_resource
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which field of which object made a part of an Envoy resource.
+
+    `part` is a path inside the Envoy resource ("virtual_hosts[0].routes[2]", "" for all of it), `path` one inside the
+    object. Lines are looked up when somebody asks: they take no part in derivation.
+    """
+
+    part: str
+    key: ResourceKey
+    path: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    resource: DiscoveryResource
+    origins: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRef:
+    """A resource that some proxies should hold: its name, and the query call that makes it."""
+
+    type_url: str
+    name: str
+    build: Any  # Query[..., Built]
+    arguments: tuple[Any, ...]
+
+
+def built(
+    type_url: str,
+    message: Message,
+    origins: tuple[Origin, ...] = (),
+    warms: tuple[tuple[str, str], ...] = (),
+) -> Built:
+    """Encode a message, once. Clusters' endpoints are named by cluster_name, all else by name."""
+    name: str = getattr(message, "cluster_name", "") or getattr(message, "name", "")
+    return Built(discovery_resource(type_url, name, encode(message), warms), origins)
+
+
+@query
+def resource(db: Database, ref: ResourceRef) -> DiscoveryResource:
+    """The encoded resource: unchanged where only its origins changed."""
+    made: Built = ref.build(db, *ref.arguments)
+    return made.resource
+
+
+def origins(db: Database, ref: ResourceRef) -> tuple[Origin, ...]:
+    """The companion of `resource`: where its parts come from."""
+    made: Built = ref.build(db, *ref.arguments)
+    return made.origins
+
+
+def encode(message: Message) -> bytes:
+    """Serialise with map entries in a fixed order, so that equal content is equal bytes in every daemon."""
+    return message.SerializeToString(deterministic=True)
+
+
+def pack(message: Message) -> "api.Any":
+    """An Any whose content is serialised deterministically too (Any.Pack would not be)."""
+    return api.Any(type_url=f"type.googleapis.com/{message.DESCRIPTOR.full_name}", value=encode(message))

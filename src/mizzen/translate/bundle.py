@@ -1,0 +1,142 @@
+"""Which resources a proxy should hold: names and the queries that make them, nothing of their content.
+
+A changed endpoint, route or policy re-runs the query of its resource and leaves the bundle alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mizzen.derive.destination_rules import rules_for, subset_names
+from mizzen.derive.gateways import bind_port
+from mizzen.derive.inbound import inbound_ports
+from mizzen.derive.services import service, virtual_addresses, visible_services
+from mizzen.frozen import FrozenMap
+from mizzen.incremental import Database, query
+from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+from mizzen.model.service import Protocol, Resolution, ServiceRef
+from mizzen.translate import clusters, names
+from mizzen.translate.built import ResourceRef
+from mizzen.translate.clusters import ClusterKey
+from mizzen.translate.endpoints import load_assignment
+from mizzen.translate.listeners import gateway, inbound, outbound
+from mizzen.translate.listeners.inbound import InboundScope
+from mizzen.translate.routes import RouteScope, http_ports, http_proxy_routes, route_scope, sidecar_routes
+from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The resources of one view, in no order that matters; names are unique within a type."""
+
+    refs: tuple[ResourceRef, ...]
+
+
+@query
+def bundle(db: Database, view: ProxyView) -> Bundle:
+    """Everything that proxies of a view should hold."""
+    refs: list[ResourceRef] = [*outbound_clusters(db, view.namespace)]
+    refs.append(ResourceRef(CLUSTER, names.BLACK_HOLE, clusters.black_hole_cluster, ()))
+    if view.binding is None:
+        refs.append(ResourceRef(CLUSTER, names.PASSTHROUGH, clusters.passthrough_cluster, ()))
+    if view.kind is ProxyKind.GATEWAY:
+        refs += _gateway(db, view)
+    else:
+        refs += _inbound(db, view)
+        refs += _outbound(db, view)
+    unique: dict[tuple[str, str], ResourceRef] = {}
+    for ref in refs:
+        unique.setdefault((ref.type_url, ref.name), ref)
+    return Bundle(tuple(unique.values()))
+
+
+@query
+def outbound_clusters(db: Database, namespace: str) -> tuple[ResourceRef, ...]:
+    """A cluster, and its endpoints, for every port and subset of every service visible in a namespace."""
+    return tuple(
+        ref for found in visible_services(db, namespace) for ref in _service_clusters(db, namespace, found)
+    )
+
+
+@query
+def _service_clusters(db: Database, namespace: str, ref: ServiceRef) -> tuple[ResourceRef, ...]:
+    found = service(db, ref)
+    if found is None:
+        return ()
+    rules = rules_for(db, namespace, ref)
+    refs = []
+    for port in found.ports:
+        if port.protocol is Protocol.UDP:
+            continue
+        for subset in ("", *subset_names(db, rules)):
+            name = names.outbound_cluster(port.number, subset, ref.host)
+            key = ClusterKey(ref, port.number, subset, rules)
+            refs.append(ResourceRef(CLUSTER, name, clusters.outbound_cluster, (key,)))
+            if found.resolution is Resolution.STATIC:
+                arguments = (ref, port.number, subset, rules)
+                refs.append(ResourceRef(ENDPOINT, name, load_assignment, arguments))
+    return tuple(refs)
+
+
+def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
+    scope = InboundScope(view.namespace, view.labels, view.ports)
+    for port in inbound_ports(db, view.namespace, view.labels, view.ports):
+        arguments = (port.number, port.protocol, view.binding)
+        yield ResourceRef(CLUSTER, names.inbound_cluster(port.number), clusters.inbound_cluster, arguments)
+        if view.binding is not None:
+            name = names.listener(view.binding.address, port.number)
+            yield ResourceRef(LISTENER, name, inbound.bound_inbound, (scope, port, view.binding))
+    if view.binding is None:
+        yield ResourceRef(CLUSTER, names.INBOUND_PASSTHROUGH, clusters.inbound_passthrough_cluster, ())
+        yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, (scope,))
+
+
+def _outbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
+    scope = route_scope(db, view.namespace, view.labels)
+    if view.binding is not None:
+        yield from _explicit_proxy(scope, view.binding)
+        return
+    yield ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, outbound.virtual_outbound, ())
+    yield from outbound_listeners(db, scope)
+
+
+def _explicit_proxy(scope: RouteScope, binding: Binding) -> Iterator[ResourceRef]:
+    name = names.listener(binding.address, binding.http_proxy_port)
+    yield ResourceRef(LISTENER, name, outbound.http_proxy, (binding,))
+    yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
+
+
+@query
+def outbound_listeners(db: Database, scope: RouteScope) -> tuple[ResourceRef, ...]:
+    """One listener per HTTP port, one per address and port of a TCP service."""
+    refs: list[ResourceRef] = []
+    for port in http_ports(db, scope.namespace):
+        refs.append(
+            ResourceRef(LISTENER, names.listener(outbound.ANY_ADDRESS, port), outbound.outbound_http, (port,))
+        )
+        refs.append(ResourceRef(ROUTE, names.route(port), sidecar_routes, (scope, port)))
+    for ref in visible_services(db, scope.namespace):
+        refs += _tcp_listeners(db, scope, ref)
+    return tuple(refs)
+
+
+def _tcp_listeners(db: Database, scope: RouteScope, ref: ServiceRef) -> Iterator[ResourceRef]:
+    found = service(db, ref)
+    for port in found.ports if found else ():
+        if port.protocol in {Protocol.TCP, Protocol.TLS}:
+            for address in virtual_addresses(db, ref):
+                arguments: tuple[Any, ...] = (scope, ref, port.number, address)
+                name = names.listener(address, port.number)
+                yield ResourceRef(LISTENER, name, outbound.outbound_tcp, arguments)
+
+
+def _gateway(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
+    labels: FrozenMap[str, str] = view.labels
+    for port in gateway.http_gateway_ports(db, labels):
+        address = view.binding.address if view.binding else outbound.ANY_ADDRESS
+        name = names.listener(address, bind_port(db, view.namespace, labels, port))
+        arguments = (view.namespace, labels, port, view.binding)
+        yield ResourceRef(LISTENER, name, gateway.gateway_listener, arguments)
+        yield ResourceRef(
+            ROUTE, names.gateway_route(port), gateway.gateway_routes, (view.namespace, labels, port)
+        )

@@ -1,0 +1,1 @@
+"""Listeners: what a proxy accepts, from its application (outbound), for it (inbound), or from outside (gateway)."""

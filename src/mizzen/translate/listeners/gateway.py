@@ -1,0 +1,111 @@
+"""Gateways: listeners for callers outside the mesh, and the routes behind each port."""
+
+from collections.abc import Iterator
+
+from mizzen.derive.gateways import GatewayServer, bind_port, gateway_servers
+from mizzen.derive.hosts import matches
+from mizzen.derive.mesh import mesh_config
+from mizzen.derive.virtual_services import gateway_virtual_services
+from mizzen.frozen import FrozenMap
+from mizzen.incremental import Database, query
+from mizzen.model.proxy import Binding
+from mizzen.proto.api import Listener, RouteConfiguration, VirtualHost
+from mizzen.translate import names
+from mizzen.translate.built import Built, Origin, built
+from mizzen.translate.listeners.network import ads_routes, http_connection_manager
+from mizzen.translate.listeners.outbound import ANY_ADDRESS, outbound_http_filters
+from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext
+from mizzen.translate.routes import RouteScope, cluster_name, hashing, virtual_service_routes
+from mizzen.translate.telemetry import source_metrics
+from mizzen.xds.resource import LISTENER, ROUTE
+
+_HTTP = frozenset({"HTTP", "HTTP2", "GRPC"})
+
+
+@query
+def http_gateway_ports(db: Database, labels: FrozenMap[str, str]) -> tuple[int, ...]:
+    """The ports on which a gateway workload serves plain HTTP. (FIXME: TLS and TCP servers, row T5.)"""
+    return tuple(number for number, servers in gateway_servers(db, labels).items() if _http_servers(servers))
+
+
+def _http_servers(servers: tuple[GatewayServer, ...]) -> list[GatewayServer]:
+    return [found for found in servers if found.server.port.protocol.upper() in _HTTP]
+
+
+@query
+def gateway_listener(
+    db: Database, namespace: str, labels: FrozenMap[str, str], port: int, binding: Binding | None
+) -> Built:
+    """<address>_<port>: the HTTP servers of one port."""
+    address = binding.address if binding else ANY_ADDRESS
+    number = bind_port(db, namespace, labels, port)
+    manager = http_connection_manager(
+        mesh_config(db),
+        f"outbound_{names.listener(address, number)}",
+        ads_routes(names.gateway_route(port)),
+        outbound_http_filters(),
+        metrics=[source_metrics("http")],
+        edge=True,
+        client_certificate="SANITIZE_SET",
+    )
+    listener = Listener(
+        name=names.listener(address, number),
+        address={"socket_address": {"address": address, "port_value": number}},
+        # Istio's choice: to a gateway's proxy everything it forwards is outbound.
+        traffic_direction="OUTBOUND",
+        filter_chains=[{"filters": [manager]}],
+    )
+    servers = _http_servers(gateway_servers(db, labels).get(port, ()))
+    return built(LISTENER, listener, tuple(_server_origin(found) for found in servers))
+
+
+def _server_origin(found: GatewayServer) -> Origin:
+    return Origin("", found.key, ("spec", "servers", found.index))
+
+
+@query
+def gateway_routes(db: Database, namespace: str, labels: FrozenMap[str, str], port: int) -> Built:
+    """RouteConfiguration "http.<port>". Several VirtualServices for one host are merged, the oldest first."""
+    config = RouteConfiguration(
+        name=names.gateway_route(port),
+        validate_clusters={"value": False},
+        ignore_port_in_host_matching=True,
+        max_direct_response_body_size_bytes={"value": 1 << 20},
+    )
+    origins: list[Origin] = []
+    hosts: dict[str, VirtualHost] = {}
+    scope = RouteScope(namespace, labels)
+    context = RouteContext(
+        cluster=lambda destination: cluster_name(db, namespace, destination, port),
+        hashing=lambda destination: hashing(db, namespace, destination, port),
+        retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
+    )
+    for found in _http_servers(gateway_servers(db, labels).get(port, ())):
+        for key, virtual_hosts in gateway_virtual_services(db, namespace, found.gateway):
+            for domain in _admitted(found, key.namespace, virtual_hosts):
+                host = hosts.setdefault(domain, _virtual_host(domain, port, found))
+                for route, path in virtual_service_routes(db, context, key, found.gateway, scope, port):
+                    origins.append(Origin(f"virtual_hosts[{domain}].routes[{len(host.routes)}]", key, path))
+                    host.routes.append(route)
+    config.virtual_hosts.extend(hosts[domain] for domain in sorted(hosts))
+    if not hosts:
+        config.virtual_hosts.add(name=f"blackhole:{port}", domains=["*"])
+    return built(ROUTE, config, tuple(origins))
+
+
+def _virtual_host(domain: str, port: int, found: GatewayServer) -> VirtualHost:
+    host = VirtualHost(name=f"{domain}:{port}", domains=[domain], include_request_attempt_count=True)
+    if found.server.tls is not None and found.server.tls.https_redirect:
+        host.require_tls = VirtualHost.TlsRequirementType.ALL
+    return host
+
+
+def _admitted(found: GatewayServer, owner: str, hosts: tuple[str, ...]) -> Iterator[str]:
+    """The hosts that both the server and the VirtualService name: the narrower of each pair."""
+    seen: set[str] = set()
+    for pattern in found.admits(owner):
+        for host in hosts:
+            narrower = host if matches(pattern, host) else pattern if matches(host, pattern) else None
+            if narrower is not None and narrower not in seen:
+                seen.add(narrower)
+                yield narrower

@@ -1,0 +1,85 @@
+"""The network filters that end a filter chain: HTTP and plain TCP."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mizzen.config.types.mesh import MeshConfig
+from mizzen.proto.api import (
+    AccessLog,
+    HttpConnectionManager,
+    HttpFilter,
+    NetworkFilter,
+    RouteConfiguration,
+    TcpProxy,
+)
+from mizzen.translate.built import pack
+from mizzen.translate.filter_order import in_order
+from mizzen.translate.http_filters.router import router_filter
+from mizzen.translate.telemetry import access_logs
+
+HTTP = "envoy.filters.network.http_connection_manager"
+TCP = "envoy.filters.network.tcp_proxy"
+SERVER_NAME = "istio-envoy"
+
+
+def ads_routes(name: str) -> dict[str, Any]:
+    """Routes that discovery delivers by name."""
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": {"seconds": 0}}
+    return {"rds": {"route_config_name": name, "config_source": source}}
+
+
+def inline_routes(config: RouteConfiguration) -> dict[str, Any]:
+    return {"route_config": config}
+
+
+def http_connection_manager(
+    mesh: MeshConfig,
+    stat_prefix: str,
+    routes: dict[str, Any],
+    filters: Iterable[HttpFilter],
+    *,
+    metrics: Sequence[AccessLog] = (),
+    edge: bool = False,
+    client_certificate: str = "SANITIZE",
+) -> NetworkFilter:
+    """An HTTP connection manager with Istio's settings.
+
+    `edge` says that callers are outside the mesh: their addresses are taken from the connection, not from headers.
+    `client_certificate` is Envoy's forward_client_cert_details.
+    """
+    manager = HttpConnectionManager(
+        stat_prefix=stat_prefix,
+        http_filters=in_order([*filters, router_filter()]),
+        access_log=[*access_logs(mesh), *metrics],
+        server_name=SERVER_NAME,
+        use_remote_address={"value": edge},
+        forward_client_cert_details=client_certificate,
+        upgrade_configs=[{"upgrade_type": "websocket"}],
+        # Istio's BASE normalisation: what authorization matches is what the application gets.
+        normalize_path={"value": True},
+        path_with_escaped_slashes_action="KEEP_UNCHANGED",
+        # 0: streams may be silent for as long as they like; timeouts are the routes' business.
+        stream_idle_timeout={"seconds": 0},
+        **routes,
+    )
+    if client_certificate != "SANITIZE":
+        manager.set_current_client_cert_details.uri = True
+        manager.set_current_client_cert_details.dns = True
+        manager.set_current_client_cert_details.subject.value = True
+    if not edge and client_certificate != "SANITIZE":
+        # An application's own Server header is the application's business.
+        manager.server_header_transformation = HttpConnectionManager.ServerHeaderTransformation.PASS_THROUGH
+    return NetworkFilter(name=HTTP, typed_config=pack(manager))
+
+
+def tcp_proxy(
+    mesh: MeshConfig, stat_prefix: str, cluster: str, weights: Sequence[tuple[str, int]] = ()
+) -> NetworkFilter:
+    """Plain TCP to one cluster, or to several by weight."""
+    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=access_logs(mesh))
+    if len(weights) > 1:
+        for name, weight in weights:
+            proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+    else:
+        proxy.cluster = cluster
+    return NetworkFilter(name=TCP, typed_config=pack(proxy))

@@ -1,0 +1,37 @@
+"""Istio's names for Envoy resources: what people know from dashboards, logs and EnvoyFilters.
+
+They are only ever written, never parsed: what a name was made of stands in the query's key.
+"""
+
+BLACK_HOLE = "BlackHoleCluster"
+PASSTHROUGH = "PassthroughCluster"
+INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
+VIRTUAL_OUTBOUND = "virtualOutbound"
+VIRTUAL_INBOUND = "virtualInbound"
+HTTP_PROXY = "http_proxy"
+SDS_CLUSTER = "sds-grpc"
+
+
+def outbound_cluster(port: int, subset: str, host: str) -> str:
+    return f"outbound|{port}|{subset}|{host}"
+
+
+def inbound_cluster(port: int) -> str:
+    return f"inbound|{port}||"
+
+
+def server_name(port: int, subset: str, host: str) -> str:
+    """The SNI of mesh traffic: Istio's form of the cluster name that a host name may have."""
+    return f"outbound_.{port}_.{subset}_.{host}"
+
+
+def listener(address: str, port: int) -> str:
+    return f"{address}_{port}"
+
+
+def route(port: int) -> str:
+    return str(port)
+
+
+def gateway_route(port: int) -> str:
+    return f"http.{port}"

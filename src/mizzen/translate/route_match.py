@@ -1,0 +1,49 @@
+"""VirtualService matches as Envoy's RouteMatch."""
+
+import re
+
+from mizzen.config.types.networking import HTTPMatchRequest, StringMatch
+from mizzen.proto.api import RouteMatch
+from mizzen.translate.matchers import header_matcher, is_catch_all, string_matcher
+
+
+def route_match(match: HTTPMatchRequest | None) -> RouteMatch:
+    """One match of an HTTP route; None matches everything. What depends on the caller (sourceLabels, gateways, port)
+    was decided before: Envoy sees what it must decide per request.
+    """
+    if match is None:
+        return RouteMatch(prefix="/")
+    found = _path(match.uri, ignore_case=match.ignore_uri_case)
+    found.headers.extend(header_matcher(name, value) for name, value in sorted(match.headers.items()))
+    found.headers.extend(
+        header_matcher(name, value, invert=True) for name, value in sorted(match.without_headers.items())
+    )
+    for name, pseudo_header in (
+        (":method", match.method),
+        (":authority", match.authority),
+        (":scheme", match.scheme),
+    ):
+        if pseudo_header is not None:
+            found.headers.append(header_matcher(name, pseudo_header))
+    for name, value in sorted(match.query_params.items()):
+        parameter = found.query_parameters.add(name=name)
+        if is_catch_all(value):
+            parameter.present_match = True
+        else:
+            parameter.string_match.CopyFrom(type(parameter.string_match)(**string_matcher(value)))
+    return found
+
+
+def _path(uri: StringMatch | None, *, ignore_case: bool) -> RouteMatch:
+    if uri is None:
+        return RouteMatch(prefix="/")
+    if uri.regex is not None:
+        return RouteMatch(safe_regex={"regex": uri.regex})
+    if uri.exact is not None:
+        return RouteMatch(path=uri.exact, case_sensitive={"value": not ignore_case})
+    return RouteMatch(prefix=uri.prefix or "/", case_sensitive={"value": not ignore_case})
+
+
+def prefix_rewrite_regex(prefix: str) -> str:
+    """What a prefix rewrite to "/" replaces: the prefix with its slashes, so that /reviews/1 becomes /1, not //1."""
+    return f"^{re.escape(prefix.rstrip('/'))}(/?)(.*)"

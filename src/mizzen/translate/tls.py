@@ -1,0 +1,75 @@
+"""Transport sockets: mutual TLS with the workload's own identity, by SDS from its agent."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from mizzen.proto.api import DownstreamTlsContext, RawBuffer, TransportSocket, UpstreamTlsContext
+from mizzen.translate.built import pack
+from mizzen.translate.names import SDS_CLUSTER
+
+# Istio's ALPN protocols: what they mean is known to both sidecars and to nobody else, so that a server can tell mesh
+# traffic from an application's own TLS.
+MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
+MESH_TCP_ALPN = "istio"
+
+RAW_BUFFER = "envoy.transport_sockets.raw_buffer"
+TLS = "envoy.transport_sockets.tls"
+
+
+def sds_secret(name: str) -> dict[str, Any]:
+    """A secret that the agent serves on its unix socket."""
+    source = {
+        "resource_api_version": "V3",
+        # 0: wait for the agent for ever, rather than come up with a socket that refuses everybody.
+        "initial_fetch_timeout": {"seconds": 0},
+        "api_config_source": {
+            "api_type": "DELTA_GRPC",
+            "transport_api_version": "V3",
+            "set_node_on_first_message_only": True,
+            "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER}}],
+        },
+    }
+    return {"name": name, "sds_config": source}
+
+
+def _identity(sans: Iterable[dict[str, Any]], alpn: Iterable[str]) -> dict[str, Any]:
+    return {
+        "alpn_protocols": list(alpn),
+        # Envoy's client side stops at TLS 1.2 by default.
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
+        "tls_certificate_sds_secret_configs": [sds_secret("default")],
+        "combined_validation_context": {
+            "default_validation_context": {
+                "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": matcher} for matcher in sans]
+            },
+            "validation_context_sds_secret_config": sds_secret("ROOTCA"),
+        },
+    }
+
+
+def mesh_client(
+    sni: str, principals: Iterable[str], trust_domains: Iterable[str], *, http: bool, http2: bool
+) -> TransportSocket:
+    """MTLS to a sidecar whose certificate carries one of `principals`; any of the trust domains where none is known."""
+    alpn = (("istio-h2" if http2 else "istio-http/1.1"), MESH_TCP_ALPN) if http else (MESH_TCP_ALPN,)
+    sans = [{"exact": principal} for principal in principals] or _mesh_members(trust_domains)
+    context = UpstreamTlsContext(sni=sni, common_tls_context=_identity(sans, alpn))
+    return TransportSocket(name=TLS, typed_config=pack(context))
+
+
+def mesh_server(trust_domains: Iterable[str], *, http: bool) -> TransportSocket:
+    """MTLS that asks every caller for a certificate of the mesh."""
+    alpn = ("h2", "http/1.1") if http else ()
+    context = DownstreamTlsContext(
+        require_client_certificate={"value": True},
+        common_tls_context=_identity(_mesh_members(trust_domains), alpn),
+    )
+    return TransportSocket(name=TLS, typed_config=pack(context))
+
+
+def _mesh_members(trust_domains: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"prefix": f"spiffe://{domain}/"} for domain in trust_domains]
+
+
+def plaintext() -> TransportSocket:
+    return TransportSocket(name=RAW_BUFFER, typed_config=pack(RawBuffer()))
