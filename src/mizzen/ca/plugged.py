@@ -47,13 +47,18 @@ def open_authority(
     Only one process may do this at a time: the daemon holds the lock of the state folder.
     """
     try:
-        is_empty = not any(folder.iterdir())
+        present = {entry.name for entry in folder.iterdir()}
     except FileNotFoundError:
-        is_empty = True
+        present = set()
     except OSError as error:
         raise cannot_write(folder, error) from error
-    if is_empty:
+    if not present:
         write_private_folder(folder, _self_signed_root(trust_domain, now, random_bytes))
+    elif missing := {KEY, CERTIFICATE, ROOTS} - present:
+        raise StateError(
+            f"{folder} lacks {' and '.join(sorted(missing))}",
+            "add what is missing, or move the folder away to have a new root made",
+        )
     return _load(folder, now, random_bytes, lifetimes or Lifetimes())
 
 
@@ -87,12 +92,6 @@ def _self_signed_root(trust_domain: str, now: datetime, random_bytes: RandomByte
 
 
 def _load(folder: Path, now: datetime, random_bytes: RandomBytes, lifetimes: Lifetimes) -> Authority:
-    missing = [name for name in (KEY, CERTIFICATE, ROOTS) if not (folder / name).exists()]
-    if missing:
-        raise StateError(
-            f"{folder} lacks {' and '.join(missing)}",
-            "add what is missing, or move the folder away to have a new root made",
-        )
     try:
         key = PrivateKey.from_pem(read_private(folder / KEY))
     except ValueError as error:

@@ -1,8 +1,9 @@
-"""What a certificate's subject tells the telemetry of the other side: one OU for each fact, as `OU=<key>=<value>`.
+r"""What a certificate's subject tells the telemetry of the other side: one OU for each fact, as `OU=<key>=<value>`.
 
-The destination's Envoy reads them from the peer's subject (RFC 2253 text, such as
-`OU=cluster=Kubernetes,OU=namespace=shop,OU=workload=cart-v1`) with the regex of `ou_pattern`. They are written from
-the registered workload, never from the CSR. **Never authorise by them**: the identity is the URI SAN alone.
+The destination's Envoy gets the peer's subject as RFC 2253 text, such as `OU=namespace=shop,OU=workload=cart-v1`, and
+reads each fact with `%CEL(re.extract(connection.subject_peer_certificate, '<ou_pattern>', '\\1'))%` (tested with the
+pinned Envoy). The facts are written from the registered workload, never from the CSR. **Never authorise by them**:
+the identity is the URI SAN alone.
 """
 
 import re
