@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from types import MappingProxyType
+
+from mizzen.xds import encoding
 
 _TYPE = "type.googleapis.com/envoy."
 CLUSTER = _TYPE + "config.cluster.v3.Cluster"
@@ -29,6 +32,12 @@ class DiscoveryResource:
     version: str
     body: bytes = field(repr=False)
     warms: tuple[tuple[str, str], ...] = ()
+    # What stands before `body` on the wire: encoded here, once, for all proxies that will ever get this resource.
+    head: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        head = encoding.resource_head(self.type_url, self.name, self.version, len(self.body))
+        object.__setattr__(self, "head", head)
 
 
 def discovery_resource(
@@ -37,6 +46,19 @@ def discovery_resource(
     """A resource whose version is the hash of its bytes."""
     version = blake2b(body, digest_size=8).hexdigest()
     return DiscoveryResource(type_url, name, version, body, warms)
+
+
+# Types whose absent resources are answered by an empty one of that name. Without its routes Envoy stays INITIALIZING;
+# endpoints that it is told are removed it goes on using.
+STAND_IN_TYPES = frozenset({ENDPOINT, ROUTE})
+ABSENT = "absent"
+"""The version of every stand-in."""
+
+
+def stand_in(type_url: str, name: str) -> DiscoveryResource:
+    """The empty resource for a name that does not exist: field 1 of either message is its name."""
+    assert type_url in STAND_IN_TYPES
+    return DiscoveryResource(type_url, name, ABSENT, encoding.string_field(1, name))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,4 +73,8 @@ class Snapshot:
     resources: Mapping[str, Mapping[str, DiscoveryResource]]
 
     def of(self, type_url: str) -> Mapping[str, DiscoveryResource]:
-        return self.resources.get(type_url, {})
+        return self.resources.get(type_url, NOTHING)
+
+
+NOTHING: Mapping[str, DiscoveryResource] = MappingProxyType({})
+"""The one empty mapping: it is compared by identity, as all mappings of a snapshot are."""

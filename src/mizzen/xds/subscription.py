@@ -1,0 +1,311 @@
+"""What one stream wants and holds of one type.
+
+What a proxy holds is kept as a state shared with all proxies of its view, plus the few names in which it differs
+(held back, kept for now, or held since before a reconnect): thousands of proxies times thousands of names do not
+fit into dictionaries.
+
+A response changes nothing here until it is ACKed. After a NACK nothing of it is taken as held (Envoy applies the
+good resources but does not record their versions), everything in it is owed again, and isolation begins.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mizzen.xds import isolation
+from mizzen.xds.difference import Differences
+from mizzen.xds.names import NamePool
+from mizzen.xds.resource import (
+    ABSENT,
+    CLUSTER,
+    LISTENER,
+    NOTHING,
+    STAND_IN_TYPES,
+    DiscoveryResource,
+    stand_in,
+)
+
+# An empty first request asks for all of these; of the other types it asks for nothing.
+WILDCARD_TYPES = frozenset({CLUSTER, LISTENER})
+WILDCARD = "*"
+
+State = Mapping[str, DiscoveryResource]
+"""All resources of a type, by name. Never changed, and compared by identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What may be sent now, and in which names the proxy will differ from `state` when it has taken it."""
+
+    state: State
+    resources: tuple[DiscoveryResource, ...] = ()
+    removed: tuple[str, ...] = ()
+    differs: Mapping[str, str] = field(default_factory=dict)
+    recovered: tuple[str, ...] = ()  # rejected names that the proxy already holds as they should be
+    group: isolation.Group | None = None  # set in isolation: what was considered at all
+
+    def __bool__(self) -> bool:
+        return bool(self.resources or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A draft that was sent, until it is answered. `sequence` numbers the snapshots of its stream."""
+
+    type_url: str
+    nonce: str
+    revision: int
+    sequence: int
+    sent_at: float
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A version that the proxy would not take, and the one that it goes on using where we still have it."""
+
+    version: str
+    good: DiscoveryResource | None
+
+
+class Subscription:
+    __slots__ = (
+        "_differences",
+        "_differs",
+        "_good",
+        "_groups",
+        "_owed",
+        "_pool",
+        "_state",
+        "acked_revision",
+        "names",
+        "outstanding",
+        "reached",
+        "refused",
+        "stalled",
+        "type_url",
+        "wildcard",
+    )
+
+    def __init__(self, type_url: str, differences: Differences, pool: NamePool) -> None:
+        self.type_url = type_url
+        self.wildcard = False
+        self.names = pool.shared(())
+        self.outstanding: Response | None = None
+        self.stalled = (
+            False  # the outstanding response was not answered in time; nobody waits for it any more
+        )
+        self.reached = (
+            -1
+        )  # the sequence of the newest snapshot of which the proxy has taken everything to be had
+        self.acked_revision: int | None = None
+        self.refused: dict[str, Refusal] = {}
+        self._state = NOTHING
+        self._differs: Mapping[str, str] = {}  # name -> the version that the proxy holds, "" for none
+        self._owed: set[str] = set()  # to be answered, whatever the proxy holds
+        self._groups: list[
+            isolation.Group
+        ] = []  # to be sent before anything else, to find the culprit of a NACK
+        self._good: dict[str, DiscoveryResource] = {}  # what the proxy holds of the names under suspicion
+        self._differences = differences
+        self._pool = pool
+
+    # --- what the proxy asks for
+
+    def begin(self, subscribe: Collection[str], held: Mapping[str, str], warming: Collection[str]) -> None:
+        """The first request of the type on a stream. `held` is what the proxy brought from an earlier stream,
+        `warming` names what must be sent even if it holds it.
+        """
+        self.wildcard = WILDCARD in subscribe or (not subscribe and self.type_url in WILDCARD_TYPES)
+        self.names = self._pool.shared(name for name in subscribe if name != WILDCARD)
+        self._differs = {name: version for name, version in held.items() if self.covers(name)}
+        self._owe(name for name in self.names if name not in held or name in warming)
+
+    def change(self, subscribe: Collection[str], unsubscribe: Collection[str]) -> list[str]:
+        """A later request. Returns the rejected names that it no longer asks for."""
+        if WILDCARD in subscribe and not self.wildcard:
+            self.wildcard = True
+            sent_too = self.outstanding.draft.state if self.outstanding else NOTHING
+            self._owe(name for state in (self._state, sent_too) for name in state if name not in self.names)
+        self.wildcard = self.wildcard and WILDCARD not in unsubscribe
+        added = [name for name in subscribe if name != WILDCARD]
+        if added or unsubscribe:
+            self.names = self._pool.shared(self.names.union(added).difference(unsubscribe))
+        self._owe(added)
+        if self.wildcard:  # the proxy dropped the name but still gets it with all the others
+            self._owe(unsubscribe)
+        return self._forget([name for name in unsubscribe if not self.covers(name)])
+
+    def covers(self, name: str) -> bool:
+        return self.wildcard or name in self.names
+
+    def warm(self, name: str) -> None:
+        """Something was sent that waits for this resource: it must follow, though the proxy may hold it."""
+        if self.covers(name):
+            self._owe((name,))
+
+    def _owe(self, names: "Collection[str] | Iterator[str]") -> None:
+        before = len(self._owed)
+        self._owed.update(names)
+        if len(self._owed) > before:
+            self.reached = -1
+
+    def _forget(self, names: Collection[str]) -> list[str]:
+        self._owed.difference_update(names)
+        return self._forget_suspicion(names)
+
+    # --- what it is sent
+
+    def draft(self, state: State, may_remove: Callable[[str], bool]) -> Draft:
+        """What to send so that the proxy comes to hold `state`.
+
+        Something it holds that is not in `state` is kept for now where `may_remove` says no.
+        """
+        assert self.outstanding is None
+        if not self._differs and not self._owed:
+            if state is self._state:
+                return Draft(state)
+            change = self._differences.between(self._state, state)
+            if self.wildcard and not change.removed:  # most pushes to most proxies
+                return Draft(state, change.upserts)
+        while True:
+            group = self._groups.pop(0) if self._groups else None
+            draft = self._drafted(state, group, may_remove)
+            if draft or group is None:
+                return draft
+
+    def _drafted(
+        self, state: State, group: isolation.Group | None, may_remove: Callable[[str], bool]
+    ) -> Draft:
+        resources: list[DiscoveryResource] = []
+        removed: list[str] = []
+        recovered: list[str] = []
+        differs: dict[str, str] = {}
+        for name in self._candidates(state):
+            wanted, held = self._version(state, name), self._held(name)
+            refusal = self.refused.get(name)
+            if wanted == held and name not in self._owed:
+                if refusal is not None and refusal.version != wanted:
+                    recovered.append(name)
+            elif self._waits(name, wanted, group) or self._kept(name, held, state, may_remove):
+                differs[name] = held
+            elif refusal is not None and refusal.version == wanted and refusal.good is not None:
+                resources.append(refusal.good)
+                differs[name] = refusal.good.version
+            elif wanted:
+                resources.append(state.get(name) or stand_in(self.type_url, name))
+            else:
+                removed.append(name)
+        return Draft(state, tuple(resources), tuple(removed), differs, tuple(recovered), group)
+
+    def _candidates(self, state: State) -> Iterator[str]:
+        """Every name that may have to be sent, once."""
+        change = self._differences.between(self._state, state)
+        names = dict.fromkeys(resource.name for resource in change.upserts)
+        for more in (change.removed, self._differs, self._owed):
+            names.update(dict.fromkeys(more))
+        return (name for name in names if self.covers(name))
+
+    def _version(self, state: State, name: str) -> str:
+        """The version under which a state answers for the name, "" for not at all."""
+        found = state.get(name)
+        if found is not None:
+            return found.version
+        return ABSENT if self.type_url in STAND_IN_TYPES and name in self.names else ""
+
+    def _held(self, name: str) -> str:
+        held = self._differs.get(name)
+        return self._version(self._state, name) if held is None else held
+
+    def _waits(self, name: str, wanted: str, group: isolation.Group | None) -> bool:
+        """Whether isolation is busy with others, or this version was refused (and nobody asked for it again)."""
+        if group is not None and name not in group:
+            return True
+        refusal = self.refused.get(name)
+        return refusal is not None and refusal.version == wanted and name not in self._owed
+
+    def _kept(self, name: str, held: str, state: State, may_remove: Callable[[str], bool]) -> bool:
+        gone = name not in state and held not in ("", ABSENT)
+        return gone and name not in self._owed and not may_remove(name)
+
+    def sent(self, response: Response) -> None:
+        self.outstanding, self.stalled = response, False
+        self._owed.difference_update(resource.name for resource in response.draft.resources)
+        self._owed.difference_update(response.draft.removed)
+
+    def nothing_to_send(self, draft: Draft, sequence: int) -> None:
+        """The draft was empty: the proxy has all that can be had of that snapshot."""
+        self._take(draft)
+        self._owed.clear()  # names that it no longer asks for
+        self.reached = sequence
+
+    def _take(self, draft: Draft) -> None:
+        self._state, self._differs = draft.state, draft.differs
+        for name in draft.recovered:
+            self.refused.pop(name, None)
+
+    # --- how it answers
+
+    def acked(self) -> list[str]:
+        """The outstanding response is in force. Returns the names that were rejected before and are well now."""
+        response = self._answered()
+        draft = response.draft
+        self._take(draft)
+        self.acked_revision = response.revision
+        if draft.group is None and not self._owed:
+            self.reached = response.sequence
+        if not self.refused and not self._good:
+            return []
+        accepted = [resource.name for resource in draft.resources if not self._is_last_good(resource)]
+        return self._forget_suspicion([*accepted, *draft.removed])
+
+    def nacked(self, error: str) -> DiscoveryResource | None:
+        """The outstanding response was refused. Returns the culprit where it is certain and new."""
+        draft = self._answered().draft
+        suspects = {resource.name: resource for resource in draft.resources if self.covers(resource.name)}
+        if not suspects:  # nothing that could be held back
+            self._take(draft)
+            return None
+        self.reached = -1
+        for name in suspects:
+            if name not in self._differs and name in self._state:
+                self._good.setdefault(name, self._state[name])
+        if len(suspects) > 1:
+            self._owe(suspects)
+            self._groups[:0] = isolation.split(tuple(suspects), error)
+            return None
+        ((name, culprit),) = suspects.items()
+        return culprit if self._refuse(name, culprit.version) else None
+
+    def _answered(self) -> Response:
+        response = self.outstanding
+        assert response is not None
+        self.outstanding, self.stalled = None, False
+        return response
+
+    def _refuse(self, name: str, version: str) -> bool:
+        before = self.refused.get(name)
+        good = self._good.pop(name, before.good if before else None)
+        self.refused[name] = Refusal(version, good)
+        self._owed.discard(name)
+        return before is None or before.version != version
+
+    def _is_last_good(self, resource: DiscoveryResource) -> bool:
+        refusal = self.refused.get(resource.name)
+        return refusal is not None and refusal.good is resource
+
+    def _forget_suspicion(self, names: Collection[str]) -> list[str]:
+        for name in names:
+            self._good.pop(name, None)
+        return [name for name in names if self.refused.pop(name, None) is not None]
+
+    # --- for display
+
+    @property
+    def count(self) -> int:
+        """How many resources the proxy should hold."""
+        return len(self._state) if self.wildcard else len(self.names)
+
+    @property
+    def keeps_removed(self) -> bool:
+        """Whether the proxy differs by more than what it rejected."""
+        return len(self._differs) > len(self.refused)
