@@ -400,7 +400,9 @@ class OutlierDetection(Message):
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: UInt32 | None = None  # None: 5; needs the split
     consecutive_gateway_errors: UInt32 | None = None  # 502, 503, 504; None and 0: off
-    consecutive_5xx_errors: UInt32 | None = field(default=None, name="consecutive5xxErrors")  # None: 5; 0: off
+    consecutive_5xx_errors: UInt32 | None = field(
+        default=None, name="consecutive5xxErrors"
+    )  # None: 5; 0: off
     interval: Duration | None = None  # None: 10 s
     base_ejection_time: Duration | None = None  # times the number of ejections; None: 30 s
     max_ejection_percent: Int32 = 0  # 0: 10

@@ -1,0 +1,220 @@
+"""Plain value -> typed value, strictly; where it does not conform, every reason with its path."""
+
+import re
+import types
+from collections.abc import Callable
+from difflib import get_close_matches
+from enum import Enum
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from mizzen.config.diagnostics import Finding
+from mizzen.config.resource import Path
+from mizzen.config.types.message import Duration, Message
+from mizzen.frozen import FrozenMap
+
+M = TypeVar("M", bound=Message)
+
+IsKnown = Callable[[Path], bool]
+"""Tells whether the API has a field that the types leave out."""
+
+
+def conform(value: Any, wanted: type[M], path: Path, *, is_known: IsKnown) -> M | tuple[Finding, ...]:
+    """The typed value, or all that keeps `value` from being one."""
+    try:
+        return msgspec.convert(value, wanted, dec_hook=_from_plain)
+    except msgspec.ValidationError:
+        check = _Check(is_known)
+        cleaned = check.value(value, wanted, path)
+    if check.findings:
+        return tuple(check.findings)
+    try:
+        return msgspec.convert(cleaned, wanted, dec_hook=_from_plain)
+    except msgspec.ValidationError as error:  # the two walks disagree: a defect, but no reason to fail
+        return (Finding("MZ0021", path, str(error)),)
+
+
+def _from_plain(wanted: Any, value: Any) -> Any:
+    """Read the types that msgspec does not know: its hook. A ValueError or TypeError is a mismatch."""
+    if wanted is Duration:
+        if type(value) is not str:
+            raise TypeError
+        return Duration.parse(value)
+    if type(value) is not dict:
+        raise TypeError
+    item = get_args(wanted)[1]
+    if item is str:
+        if not all(type(member) is str for member in value.values()):
+            raise TypeError
+        return FrozenMap(value)
+    return FrozenMap({key: msgspec.convert(each, item, dec_hook=_from_plain) for key, each in value.items()})
+
+
+@lru_cache(maxsize=1024)
+def _members(message: type[Message]) -> dict[str, tuple[Any, bool]]:
+    """Member name in the API -> its type, whether it is required."""
+    hints = get_type_hints(message, include_extras=True)
+    return {
+        field.encode_name: (hints[field.name], field.required) for field in msgspec.structs.fields(message)
+    }
+
+
+class _Check:
+    """Walks a value along its type and notes every mismatch. Returns the value as msgspec would take it."""
+
+    def __init__(self, is_known: IsKnown) -> None:
+        self.findings: list[Finding] = []
+        self._is_known = is_known
+
+    def value(self, value: Any, wanted: Any, path: Path) -> Any:
+        origin = get_origin(wanted)
+        if origin is Annotated:
+            return self._number(value, wanted, path)
+        if origin in (Union, types.UnionType):
+            return self._optional(value, wanted, path)
+        if origin is tuple:
+            return self._list(value, get_args(wanted)[0], path)
+        if origin is FrozenMap:
+            return self._map(value, get_args(wanted)[1], path)
+        if isinstance(wanted, type) and issubclass(wanted, Message):
+            return self._message(value, wanted, path)
+        if isinstance(wanted, type) and issubclass(wanted, Enum):
+            return self._enum(value, wanted, path)
+        if wanted is Duration:
+            return self._duration(value, path)
+        if wanted is not Any and not _is_scalar(value, wanted):
+            self._mismatch(value, _WANTED[wanted], path, wanted)
+        return value
+
+    def _optional(self, value: Any, wanted: Any, path: Path) -> Any:
+        choices = [choice for choice in get_args(wanted) if choice is not type(None)]
+        if value is None:
+            return None
+        if len(choices) == 1:
+            return self.value(value, choices[0], path)
+        if not any(_is_scalar(value, choice) for choice in choices):
+            self._mismatch(value, " or ".join(_WANTED[choice] for choice in choices), path)
+        return value
+
+    def _message(self, value: Any, wanted: type[Message], path: Path) -> Any:
+        if type(value) is not dict:
+            self._mismatch(value, "a mapping", path, dict)
+            return value
+        members = _members(wanted)
+        taken = {}
+        for name, member in value.items():
+            here = (*path, name)
+            if name not in members:
+                self._unknown(name, tuple(members), here)
+            elif member is not None:  # the API server, too, drops a null where the field may be absent
+                taken[name] = self.value(member, members[name][0], here)
+        self.findings.extend(
+            Finding("MZ0024", path, f'the field "{name}" is missing', f'add "{name}"')
+            for name, (_, required) in members.items()
+            if required and name not in taken and value.get(name) is None
+        )
+        return taken
+
+    def _unknown(self, name: str, known: tuple[str, ...], path: Path) -> None:
+        if self._is_known(path):
+            return
+        near = _nearest(name, known)
+        hint = f'write "{near}"' if near else f"remove it; known here: {', '.join(sorted(known))}"
+        self.findings.append(Finding("MZ0020", path, f'the API has no field "{name}" here', hint))
+
+    def _list(self, value: Any, item: Any, path: Path) -> Any:
+        if type(value) is not list:
+            self._mismatch(value, "a list", path, list)
+            return value
+        return [self.value(each, item, (*path, index)) for index, each in enumerate(value)]
+
+    def _map(self, value: Any, item: Any, path: Path) -> Any:
+        if type(value) is not dict:
+            self._mismatch(value, "a mapping", path, dict)
+            return value
+        return {key: self.value(each, item, (*path, key)) for key, each in value.items()}
+
+    def _enum(self, value: Any, wanted: type[Enum], path: Path) -> Any:
+        known = tuple(member.value for member in wanted)
+        if value not in known:
+            near = _nearest(str(value), known)
+            hint = f"write {near}" if near else f"use one of {', '.join(known)}"
+            message = f"{_found(value)} is none of {', '.join(known)}"
+            self.findings.append(Finding("MZ0022", path, message, hint, at_value=True))
+        return value
+
+    def _duration(self, value: Any, path: Path) -> Any:
+        if type(value) is not str:
+            hint = f'name the unit: "{value}s"' if type(value) in (int, float) else ""
+            self.findings.append(
+                Finding("MZ0023", path, f"expected a duration, found {_found(value)}", hint, at_value=True)
+            )
+            return value
+        try:
+            Duration.parse(value)
+        except ValueError as error:
+            self.findings.append(Finding("MZ0023", path, str(error), _duration_hint(value), at_value=True))
+        return value
+
+    def _number(self, value: Any, wanted: Any, path: Path) -> Any:
+        base, bounds = get_args(wanted)
+        if not _is_scalar(value, base):
+            self._mismatch(value, _WANTED[base], path, base)
+        elif not bounds.ge <= value <= bounds.le:
+            message = f"{value} is not between {bounds.ge} and {bounds.le}"
+            self.findings.append(Finding("MZ0025", path, message, at_value=True))
+        return value
+
+    def _mismatch(self, value: Any, expected: str, path: Path, wanted: Any = None) -> None:
+        message = f"expected {expected}, found {_found(value)}"
+        self.findings.append(Finding("MZ0021", path, message, _mismatch_hint(value, wanted), at_value=True))
+
+
+_WANTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _is_scalar(value: Any, wanted: Any) -> bool:
+    return type(value) is wanted or (wanted is float and type(value) is int)
+
+
+def _found(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f'the text "{value if len(value) <= 60 else value[:57] + "..."}"'
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _mismatch_hint(value: Any, wanted: Any) -> str:
+    if value is None:
+        return "give the field a value or remove it; check the indentation of what follows"
+    if wanted is str and isinstance(value, bool):
+        return "put the value in quotes: YAML reads yes, no, on, off, y and n as booleans"
+    if wanted is str and isinstance(value, int | float):
+        return f'put it in quotes: "{value}"'
+    if wanted in (int, float) and isinstance(value, str) and re.fullmatch(r"[-+]?[0-9.]+", value):
+        return f"remove the quotes: {value}"
+    if wanted is bool and isinstance(value, str):
+        return "write true or false, without quotes"
+    if wanted is list:
+        return 'write a list: start each item with "- "'
+    if wanted is dict and isinstance(value, list):
+        return 'write one mapping: remove the "- "'
+    return ""
+
+
+def _duration_hint(text: str) -> str:
+    return f'name the unit: "{text}s"' if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else ""
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    """The known word that was probably meant, or ""."""
+    by_lower = {word.lower().replace("_", ""): word for word in known}
+    found = get_close_matches(name.lower().replace("_", ""), by_lower, n=1, cutoff=0.7)
+    return by_lower[found[0]] if found else ""

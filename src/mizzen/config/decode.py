@@ -1,0 +1,231 @@
+"""Text -> resources and diagnostics. Never raises on bad input: bad configuration is data."""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from mizzen.config.conform import conform
+from mizzen.config.diagnostics import CATALOGUE, Diagnostic, Finding, Severity
+from mizzen.config.documents import Document, DocumentError, split
+from mizzen.config.kinds import KINDS, UNREAD, Kind
+from mizzen.config.resource import Located, Location, Path, Resource, ResourceKey
+from mizzen.config.support import is_known, unsupported
+from mizzen.config.types.metadata import ObjectMeta
+from mizzen.config.validation import validate
+
+DEFAULT_NAMESPACE = "default"
+"""Of objects that name none, as in kubectl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a text holds.
+
+    `located`: the objects without errors, in the text's order. `broken`: objects that are there but have errors.
+    `complete`: whether every object that the text holds is in one of the two; not so where a document could not be
+    parsed or does not say what object it is.
+    """
+
+    located: tuple[Located, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    broken: tuple[ResourceKey, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object stands: in a document, under a path (not empty inside a List)."""
+
+    document: Document
+    prefix: Path
+
+    def locate(self, path: Path) -> Location:
+        return self.document.locate(self.prefix + path)
+
+    def of(self, finding: Finding) -> Location:
+        return self.document.locate(self.prefix + finding.path, value=finding.at_value)
+
+
+def decode(text: str | bytes, file: str) -> Decoded:
+    """Read all objects of a YAML text. `file` is the name that positions carry."""
+    readable = text if isinstance(text, str) else _to_text(text, file)
+    if isinstance(readable, Diagnostic):
+        return Decoded(diagnostics=(readable,), complete=False)
+    reading = _Reading()
+    for document in split(readable, file):
+        reading.document(document)
+    return Decoded(
+        tuple(reading.located.values()), tuple(reading.diagnostics), tuple(reading.broken), reading.complete
+    )
+
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def _to_text(data: bytes, file: str) -> str | Diagnostic:
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        location = Location(file, before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1)
+        if b"\0" in data:
+            return Diagnostic(
+                "MZ0004", "this is a binary file", None, (), location, "keep it out of this folder"
+            )
+        message = f"the byte 0x{data[error.start]:02x} is not {encoding.removesuffix('-sig').upper()}"
+        return Diagnostic("MZ0004", message, None, (), location)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read so far of one text."""
+
+    located: dict[ResourceKey, Located] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    broken: list[ResourceKey] = field(default_factory=list)
+    complete: bool = True
+
+    def document(self, document: Document) -> None:
+        try:
+            value = document.value()
+        except DocumentError as error:
+            location = document.location(error.line, error.column)
+            self.diagnostics.append(Diagnostic(error.code, error.message, None, (), location, error.hint))
+            self.complete = False
+            return
+        for item, prefix in _objects(value):
+            document.keeps_places |= bool(prefix)
+            self._object(item, Place(document, prefix))
+
+    def _object(self, item: Any, place: Place) -> None:
+        if type(item) is not dict:
+            self._unidentified(place, Finding("MZ0010", (), "this is not an object"))
+            return
+        kind = _kind_of(item)
+        if isinstance(kind, Finding):
+            self._unidentified(place, kind)
+            return
+        meta = conform(item.get("metadata") or {}, ObjectMeta, ("metadata",), is_known=_nothing_more)
+        key = _key(kind, item)
+        if key is None:
+            missing = Finding("MZ0011", ("metadata",), "the object has no name", "add metadata.name")
+            self._unidentified(place, *(meta if isinstance(meta, tuple) else (missing,)))
+            return
+        spec = _spec(kind, item)
+        findings = [*_extra_members(item), *unsupported(kind.name, item)]
+        if isinstance(meta, tuple) or isinstance(spec, tuple):
+            findings += (
+                *(meta if isinstance(meta, tuple) else ()),
+                *(spec if isinstance(spec, tuple) else ()),
+            )
+            self._report(place, key, findings)
+            self.broken.append(key)
+            return
+        resource = Resource(key, spec, meta.labels, meta.annotations, meta.creation_timestamp)
+        findings += validate(resource)
+        self._take(resource, place, findings)
+
+    def _take(self, resource: Resource[object], place: Place, findings: list[Finding]) -> None:
+        """Take an object in, unless it has an error or was there before."""
+        key = resource.key
+        if self._report(place, key, findings):
+            self.broken.append(key)
+        elif (first := self.located.get(key)) is not None:
+            message = f"{key} is defined twice; the first, at {first.locate(())}, counts"
+            self._report(place, key, [Finding("MZ0007", (), message)])
+        else:
+            self.located[key] = Located(resource, place.document.file, place)
+
+    def _unidentified(self, place: Place, *findings: Finding) -> None:
+        if self._report(place, None, list(findings)):
+            self.complete = False
+
+    def _report(self, place: Place, key: ResourceKey | None, findings: list[Finding]) -> bool:
+        """Note findings as diagnostics, with their places. Returns whether one is an error."""
+        self.diagnostics += (
+            Diagnostic(finding.code, finding.message, key, finding.path, place.of(finding), finding.hint)
+            for finding in findings
+        )
+        return any(CATALOGUE[finding.code].severity is Severity.ERROR for finding in findings)
+
+
+def _objects(value: Any) -> Iterator[tuple[Any, Path]]:
+    """The objects of a document with their paths: the document itself, or the items of a List."""
+    if value is None:
+        return
+    items = value.get("items") if isinstance(value, dict) else None
+    if isinstance(items, list) and str(value.get("kind")).endswith("List"):
+        for index, item in enumerate(items):
+            for each, path in _objects(item):
+                yield each, ("items", index, *path)
+    elif not (isinstance(value, dict) and value.get("kind") == "List"):
+        yield value, ()
+
+
+def _kind_of(item: dict[str, Any]) -> Kind | Finding:
+    version, name = item.get("apiVersion"), item.get("kind")
+    for field_name, given in (("apiVersion", version), ("kind", name)):
+        if not isinstance(given, str) or not given:
+            return Finding("MZ0011", (), f"the object has no {field_name}", f"add {field_name}")
+    group, _, version = str(version).rpartition("/")
+    kind = KINDS.get((group, str(name)))
+    if kind is None:
+        return _unread(group, str(name))
+    if version not in kind.versions:
+        prefix = f"{group}/" if group else ""
+        message = f"{kind.name} has no version {prefix}{version}"
+        hint = f"use {prefix}{kind.versions[0]}"
+        return Finding("MZ0013", ("apiVersion",), message, hint, at_value=True)
+    return kind
+
+
+def _unread(group: str, name: str) -> Finding:
+    if group in UNREAD and name not in UNREAD[group]:
+        known = sorted({kind for owner, kind in KINDS if owner == group} | UNREAD[group])
+        hint = f"kinds of this group: {', '.join(known)}"
+        return Finding("MZ0014", ("kind",), f"{group} has no kind {name}", hint, at_value=True)
+    message = f"{name} of {group or 'core'} is not read by Mizzen" + (" yet" if group in UNREAD else "")
+    return Finding("MZ0012", ("kind",), message)
+
+
+def _key(kind: Kind, item: dict[str, Any]) -> ResourceKey | None:
+    meta = item.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    if not kind.namespaced:
+        return ResourceKey(kind.name, "", DEFAULT_NAMESPACE)  # there is one in a mesh, whatever it is called
+    name, namespace = meta.get("name"), meta.get("namespace")
+    if not isinstance(name, str) or not name:
+        return None
+    return ResourceKey(
+        kind.name, namespace if isinstance(namespace, str) and namespace else DEFAULT_NAMESPACE, name
+    )
+
+
+def _spec(kind: Kind, item: dict[str, Any]) -> Any:
+    spec = item.get("spec")
+    if spec is None:
+        if kind.spec_required:
+            return (Finding("MZ0024", (), 'the field "spec" is missing', 'add "spec"'),)
+        spec = {}
+    return conform(spec, kind.spec, ("spec",), is_known=partial(is_known, kind.name))
+
+
+_TOP = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+
+
+def _extra_members(item: dict[str, Any]) -> Iterator[Finding]:
+    for name in item:
+        if name not in _TOP:
+            hint = 'move it under "spec", or remove it'
+            yield Finding("MZ0020", (name,), f'the API has no field "{name}" here', hint)
+
+
+def _nothing_more(_path: Path) -> bool:
+    return False

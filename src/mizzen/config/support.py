@@ -1,0 +1,163 @@
+"""What the API has and this mesh does not do yet: a field that is accepted and ignored in silence is a defect.
+
+`UNSUPPORTED` is data to be edited: when a field begins to work, its line goes.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Finding
+from mizzen.config.resource import Path, path_text
+
+_POLICIES = tuple(
+    policy + scope
+    for policy in ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
+    for scope in ("", ".portLevelSettings[]")
+)
+
+
+def _in_each_policy(*fields: str) -> tuple[str, ...]:
+    return tuple(f"{policy}.{field}" for policy in _POLICIES for field in fields)
+
+
+def _under(parent: str, fields: str) -> tuple[str, ...]:
+    return tuple(f"{parent}.{field}" for field in fields.split())
+
+
+# Kind -> paths from the top of the object. "[]" is every item, "*" every member of a map, "=X" only that value (in any case).
+UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "VirtualService": (
+            "spec.http[].delegate",
+            "spec.http[].match[].statPrefix",
+            "spec.http[].fault.delay.exponentialDelay",
+            "spec.http[].fault.abort.http2Error",
+            "spec.tcp[].match[].sourceSubnet",
+        ),
+        "DestinationRule": (
+            "spec.workloadSelector",
+            *_in_each_policy(
+                "tunnel",
+                "proxyProtocol",
+                "retryBudget",
+                "tls.credentialName",
+                "tls.caCrl",
+                "loadBalancer.localityLbSetting",
+                "loadBalancer.zoneAwareLbSetting",
+                "loadBalancer.warmup",
+                "loadBalancer.warmupDurationSecs",
+            ),
+        ),
+        "Gateway": (
+            *_under(
+                "spec.servers[].tls",
+                "mode serverCertificate privateKey caCertificates caCrl credentialName credentialNames"
+                " caCertCredentialName tlsCertificates subjectAltNames verifyCertificateSpki verifyCertificateHash"
+                " minProtocolVersion maxProtocolVersion cipherSuites insecureSkipVerify",
+            ),
+            *(f"spec.servers[].port.protocol={name}" for name in ("HTTPS", "TLS", "TCP", "MONGO")),
+            "spec.servers[].port.targetPort",
+            "spec.servers[].bind",
+            "spec.servers[].defaultEndpoint",
+        ),
+        "ServiceEntry": (
+            "spec.resolution=DYNAMIC_DNS",
+            "spec.endpoints[].network",
+            "spec.endpoints[].locality",
+        ),
+        "WorkloadEntry": ("spec.network", "spec.locality"),
+        "WorkloadGroup": ("spec.metadata", "spec.template", "spec.probe"),
+        "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
+        # What only a Kubernetes cluster acts on (node ports, load balancers) is not listed: it is not the mesh's.
+        "Service": (
+            "spec.type=ExternalName",
+            "spec.externalName",
+            "spec.externalIPs",
+            "spec.sessionAffinity=ClientIP",
+            "spec.publishNotReadyAddresses",
+            "spec.internalTrafficPolicy=Local",
+            "spec.trafficDistribution",
+            "spec.topologyKeys",
+        ),
+        # These have no types yet; decode() lets them pass because they stand here.
+        "MeshConfig": (
+            *_under(
+                "spec",
+                "proxyListenPort proxyInboundListenPort proxyHttpPort hboneIdleTimeout tcpKeepalive ingressClass"
+                " ingressService ingressControllerMode ingressSelector enableTracing enableEnvoyAccessLogService"
+                " disableEnvoyListenerLog inboundTrafficPolicy configSources caCertificates localityLbSetting"
+                " zoneAwareLbSetting dnsRefreshRate h2UpgradePolicy inboundClusterStatName outboundClusterStatName"
+                " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge verifyCertificateAtClient ca"
+                " extensionProviders defaultProviders discoverySelectors pathNormalization meshMTLS tlsDefaults"
+                " defaultTrafficPolicy serviceEntryVisibility",
+            ),
+            "spec.outboundTrafficPolicy.mode=ALLOW_ANY_DYNAMIC_DNS",
+            "spec.outboundTrafficPolicy.tls",
+            *_under(
+                "spec.defaultConfig",
+                "configPath binaryPath serviceCluster tracingServiceName discoveryAddress discoveryRefreshDelay"
+                " zipkinAddress statsdUdpAddress envoyMetricsServiceAddress proxyAdminPort availabilityZone"
+                " controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath interceptionMode"
+                " tracing sds envoyAccessLogService envoyMetricsService runtimeValues extraStatTags gatewayTopology"
+                " meshId readinessProbe proxyStatsMatcher caCertificatesPem image privateKeyProvider proxyHeaders"
+                " fileFlushInterval fileFlushMinSizeKb statsCompression connectionSettings",
+            ),
+        ),
+    }
+)
+
+_LEAF: Final = ""  # in a trie: the path ends here
+
+
+def unsupported(kind: str, document: Mapping[str, Any]) -> Iterator[Finding]:
+    """A finding for each field of the document that is set and has no effect yet."""
+    trie = _trie(kind)
+    return _walk(document, trie, ()) if trie else iter(())
+
+
+def is_known(kind: str, path: Path) -> bool:
+    """Whether the path is one of the kind's unsupported fields: the API has it, even if the types do not."""
+    node = _trie(kind)
+    for step in path:
+        node = node.get("[]" if isinstance(step, int) else step) or node.get("*") or {}
+    return _LEAF in node
+
+
+@lru_cache(maxsize=256)
+def _trie(kind: str) -> dict[str, Any]:
+    """Steps of the kind's unsupported paths as nested dicts, so that a walk touches only what may be unsupported."""
+    root: dict[str, Any] = {}
+    for pattern in UNSUPPORTED.get(kind, ()):
+        field, _, value = pattern.partition("=")
+        node = root
+        for step in field.replace("[]", ".[]").split("."):
+            node = node.setdefault(step, {})
+        node.setdefault(f"={value.upper()}" if value else _LEAF, {})
+    return root
+
+
+def _walk(value: Any, node: dict[str, Any], path: Path) -> Iterator[Finding]:
+    if value is None:
+        return
+    if _LEAF in node:
+        yield Finding("MZ0101", path, f"has no effect yet: Mizzen does not implement {path_text(path)}")
+    elif isinstance(value, str):
+        if f"={value.upper()}" in node:
+            message = f"has no effect yet: Mizzen does not implement {value} for {path_text(path)}"
+            yield Finding("MZ0102", path, message, at_value=True)
+    elif isinstance(value, list):
+        if (items := node.get("[]")) is not None:
+            for index, item in enumerate(value):
+                yield from _walk(item, items, (*path, index))
+    elif isinstance(value, dict):
+        yield from _members(value, node, path)
+
+
+def _members(value: dict[str, Any], node: dict[str, Any], path: Path) -> Iterator[Finding]:
+    if (each := node.get("*")) is not None:
+        for name, member in value.items():
+            yield from _walk(member, each, (*path, name))
+    for name in value.keys() & node.keys():
+        yield from _walk(value[name], node[name], (*path, name))

@@ -1,0 +1,54 @@
+"""Whether a resource makes sense by itself: pure functions from resource to findings, one file per kind."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from mizzen.config.resource import Resource
+from mizzen.config.types import core, mesh, networking, security
+from mizzen.config.validation import (
+    authorization_policy,
+    destination_rule,
+    gateway,
+    mesh_config,
+    peer_authentication,
+    rules,
+    service,
+    service_entry,
+    virtual_service,
+    workload_entry,
+    workload_group,
+)
+from mizzen.config.validation.rules import Findings, invalid
+
+_BY_TYPE: Mapping[type, Callable[[Any], Findings]] = MappingProxyType(
+    {
+        core.ServiceSpec: service.validate,
+        networking.VirtualService: virtual_service.validate,
+        networking.DestinationRule: destination_rule.validate,
+        networking.Gateway: gateway.validate,
+        networking.ServiceEntry: service_entry.validate,
+        networking.WorkloadEntry: workload_entry.validate,
+        networking.WorkloadGroup: workload_group.validate,
+        security.PeerAuthentication: peer_authentication.validate,
+        security.AuthorizationPolicy: authorization_policy.validate,
+        mesh.MeshConfig: mesh_config.validate,
+    }
+)
+
+
+def validate(resource: Resource[object]) -> Findings:
+    """What is wrong with the resource, its metadata included."""
+    yield from _metadata(resource)
+    yield from _BY_TYPE[type(resource.spec)](resource.spec)
+
+
+def _metadata(resource: Resource[object]) -> Findings:
+    key = resource.key
+    if not rules.is_host(key.name) or key.name != key.name.lower():
+        hint = "use lower-case letters, digits, '-' and '.'"
+        yield invalid(("metadata", "name"), f'"{key.name}" is no name of an object', hint)
+    if key.namespace and (not rules.is_label(key.namespace) or key.namespace != key.namespace.lower()):
+        hint = "use lower-case letters, digits and '-'"
+        yield invalid(("metadata", "namespace"), f'"{key.namespace}" is no namespace', hint)
+    yield from rules.labels(resource.labels, ("metadata", "labels"))
