@@ -1,0 +1,276 @@
+"""The command lines of everything that the lab runs: the daemon, the agents, the applications, its own helpers."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from mizzen.lab import kernel
+from mizzen.lab.definition import Traffic, Workload, command_for
+from mizzen.lab.network import Place
+from mizzen.lab.plan import Plan, Programs
+from mizzen.lab.protocol import CallRequest
+from mizzen.lab.traffic import Caller
+from mizzen.processes import Command, ToFile
+
+DISCOVERY_PORT = 15012
+HTTP_PROXY_PORT = 15002
+AGENT_PORT = 15020
+ENVOY_UID = 1337
+NOBODY = 65534
+_PRIVATE_PORT_OFFSET = 20000
+_HIGHEST_PORT = 65535
+_PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+_LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
+
+PROGRAMS = Programs(
+    daemon=(sys.executable, "-m", "mizzen.daemon"),
+    agent=(sys.executable, "-m", "mizzen.agent"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running copy of a workload."""
+
+    name: str
+    workload: Workload
+    place: Place
+
+    @property
+    def key(self) -> str:
+        return f"{self.workload.namespace}/{self.name}"
+
+    def is_called(self, name: str) -> bool:
+        """Whether a user means it by this name: the workload's or the instance's, with or without the namespace."""
+        namespace, slash, rest = name.rpartition("/")
+        return rest in {self.name, self.workload.name} and (not slash or namespace == self.workload.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of a lab keep their files. `state` stays, `private` goes with the lab."""
+
+    state: Path
+    private: Path
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Layout":
+        return cls(Path(plan.state), Path(plan.run) / "private")
+
+    @property
+    def registry(self) -> Path:
+        return self.state / "registry"
+
+    @property
+    def daemon(self) -> Path:
+        return self.state / "daemon"
+
+    @property
+    def root_certificate(self) -> Path:
+        return self.daemon / "ca" / "root-cert.pem"
+
+    @property
+    def names(self) -> Path:
+        return self.private / "names.json"
+
+    @property
+    def admin_socket(self) -> Path:
+        usual = self.daemon / "admin.sock"
+        return usual if len(bytes(usual)) <= _LONGEST_SOCKET_PATH else self.private / "admin.sock"
+
+    def log(self, name: str) -> Path:
+        return self.state / "logs" / f"{name}.log"
+
+    def token(self, instance: str) -> Path:
+        return self.private / "tokens" / instance
+
+    def agent(self, instance: str) -> Path:
+        return self.private / "agents" / instance
+
+
+def private_port(port: int) -> int:
+    """Without capture the proxy has the application's port, so the application listens on another one."""
+    moved = port + _PRIVATE_PORT_OFFSET
+    return moved if moved <= _HIGHEST_PORT else port - _PRIVATE_PORT_OFFSET
+
+
+def daemon_command(plan: Plan, layout: Layout, own_address: str) -> Command:
+    folders = [part for folder in (*plan.config, str(layout.registry)) for part in ("--config", folder)]
+    return Command(
+        name="daemon",
+        argv=(
+            *plan.programs.daemon,
+            *folders,
+            *("--state-dir", str(layout.daemon)),
+            *("--listen", f"{own_address}:{DISCOVERY_PORT}"),
+            *("--admin-fd", str(plan.descriptors.admin)),
+            *("--admin-socket", str(layout.admin_socket)),
+            *("--trust-domain", plan.trust_domain),
+        ),
+        pass_fds=(plan.descriptors.admin,),
+        stderr=ToFile(layout.log("daemon")),
+    )
+
+
+def agent_command(plan: Plan, layout: Layout, instance: Instance, own_address: str) -> Command:
+    workload = instance.workload
+    options = {
+        "--name": instance.name,
+        "--namespace": workload.namespace,
+        "--service-account": workload.service_account,
+        "--address": instance.place.address,
+        "--kind": "gateway" if workload.gateway else "sidecar",
+        "--daemon": f"{own_address}:{DISCOVERY_PORT}",
+        "--root-cert": str(layout.root_certificate),
+        "--token-file": str(layout.token(instance.name)),
+        "--state-dir": str(layout.agent(instance.name)),
+        "--trust-domain": plan.trust_domain,
+        "--dns-hosts": str(layout.names),
+        **_capture_options(plan, workload),
+    }
+    pairs = [("--label", f"{key}={value}") for key, value in workload.labels.items()]
+    if not plan.isolation.network:
+        pairs += [
+            ("--app-port", f"{port.number}={private_port(port.number)}")
+            for port in workload.declared_ports()
+            if not workload.gateway
+        ]
+    log = ToFile(layout.log(f"{instance.name}.proxy"))
+    return Command(
+        name=f"agent of {instance.name}",
+        argv=(*plan.programs.agent, *(part for pair in (*options.items(), *pairs) for part in pair)),
+        netns_fd=instance.place.namespace,
+        stdout=log,
+        stderr=log,
+    )
+
+
+def _capture_options(plan: Plan, workload: Workload) -> dict[str, str]:
+    """How traffic reaches the sidecar, and how its own traffic is told apart: by its user where more than one exists."""
+    captures = plan.isolation.network and not workload.gateway
+    has_users = kernel.is_mapped(ENVOY_UID) and os.geteuid() == 0
+    options = {
+        "--interception": "redirect" if captures else "none",
+        "--mark": "0" if has_users else str(ENVOY_UID),
+        "--envoy-uid": str(ENVOY_UID if has_users else os.geteuid()),
+    }
+    if not plan.isolation.network:
+        options["--http-proxy-port"] = str(HTTP_PROXY_PORT)
+    return options
+
+
+def application_command(plan: Plan, layout: Layout, instance: Instance) -> Command:
+    log = ToFile(layout.log(f"{instance.name}.app"))
+    folder = Path(plan.folder)
+    uid = application_uid(folder)
+    return Command(
+        name=instance.name,
+        argv=command_for(instance.workload.argv(), folder, sys.executable),
+        env=_clean_environment() | {"PYTHONUNBUFFERED": "1"} | application_environment(plan, instance),
+        cwd=folder,
+        uid=uid,
+        gid=uid,
+        netns_fd=instance.place.namespace,
+        in_child=(kernel.drop_capabilities_at_exec,),
+        stdout=log,
+        stderr=log,
+    )
+
+
+def application_environment(plan: Plan, instance: Instance) -> dict[str, str]:
+    """HOST and PORT say where to listen; PORT_<NAME> is there for every named port."""
+    workload, address = instance.workload, instance.place.address
+    moved = {
+        port: port.number if plan.isolation.network else private_port(port.number)
+        for port in workload.declared_ports()
+    }
+    environment = {
+        "HOST": "0.0.0.0" if plan.isolation.network else address,  # noqa: S104  # in its own network namespace
+        "MIZZEN_WORKLOAD": instance.name,
+        "MIZZEN_NAMESPACE": workload.namespace,
+        **{
+            f"PORT_{port.name.upper().replace('-', '_')}": str(number)
+            for port, number in moved.items()
+            if port.name
+        },
+    }
+    if moved:
+        environment["PORT"] = str(next(iter(moved.values())))
+    if not plan.isolation.network:
+        environment |= proxy_environment(address)
+    return environment | workload.env
+
+
+def proxy_environment(address: str) -> Mapping[str, str]:
+    """What most HTTP clients read to find the sidecar, where nothing captures their traffic."""
+    proxy, direct = f"http://{address}:{HTTP_PROXY_PORT}", f"{address},127.0.0.1,localhost"
+    return {"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": direct, "NO_PROXY": direct}
+
+
+def application_uid(folder: Path) -> int | None:
+    """Applications run as nobody where nobody can work: not if the interpreter or the folder is inside a private home.
+
+    There they run as the folder's owner, and in any case without capabilities. None: there is no other user to be.
+    """
+    if os.geteuid() != 0 or not kernel.is_mapped(NOBODY):
+        return None
+    if all(_is_open_to_all(path) for path in (folder, Path(sys.executable).resolve())):
+        return NOBODY
+    owner = folder.stat().st_uid
+    return owner if kernel.is_mapped(owner) else None
+
+
+def _is_open_to_all(path: Path) -> bool:
+    try:
+        return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
+    except OSError:
+        return False
+
+
+def call_command(plan: Plan, instance: Instance) -> Command:
+    """Sends requests as the instance's application would; see mizzen.lab.request."""
+    return Command(
+        name=f"request from {instance.name}",
+        argv=(sys.executable, "-m", "mizzen.lab.request"),
+        env=_caller_environment(plan, instance.place),
+        netns_fd=instance.place.namespace,
+        in_child=(kernel.drop_capabilities_at_exec,),
+    )
+
+
+def traffic_command(
+    plan: Plan,
+    layout: Layout,
+    number: int,
+    traffic: Traffic,
+    place: Place | None,
+    connect: tuple[str, int] | None,
+) -> Command:
+    """Calls steadily, from a workload's place or (None) from outside the mesh."""
+    caller = Caller(CallRequest(traffic.source, traffic.url, headers=traffic.headers), traffic.rps, connect)
+    log = ToFile(layout.log(f"traffic-{number}"))
+    return Command(
+        name=f"traffic from {traffic.source}",
+        argv=(sys.executable, "-m", "mizzen.lab.traffic", msgspec.json.encode(caller).decode()),
+        env=_caller_environment(plan, place),
+        netns_fd=place.namespace if place else None,
+        in_child=(kernel.drop_capabilities_at_exec,),
+        stdout=log,
+        stderr=log,
+    )
+
+
+def _clean_environment() -> dict[str, str]:
+    """Without the user's own proxy settings, which lead out of the lab."""
+    return {key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES}
+
+
+def _caller_environment(plan: Plan, place: Place | None) -> dict[str, str]:
+    environment = _clean_environment()
+    if place is not None and not plan.isolation.network:
+        environment |= proxy_environment(place.address)
+    return environment

@@ -1,0 +1,84 @@
+"""lab.yaml: which workloads the lab runs, where traffic enters, and who calls whom for the live view."""
+
+import shlex
+from pathlib import Path
+
+import msgspec
+
+MAX_WORKLOADS = 64
+MAX_REPLICAS = 50
+MAX_TRAFFIC = 16
+
+
+class Port(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A port of the application as the mesh sees it. The name is that of the Service's port, where it matters."""
+
+    number: int
+    name: str = ""
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Instances that share a command, labels and an identity. A gateway has no application, only a proxy."""
+
+    name: str
+    namespace: str = "default"
+    service_account: str = "default"
+    labels: dict[str, str] = {}
+    command: str | tuple[str, ...] = ()  # text is split as a shell would, but no shell runs
+    ports: tuple[int | Port, ...] = ()
+    replicas: int = 1
+    env: dict[str, str] = {}
+    gateway: bool = False
+
+    def argv(self) -> tuple[str, ...]:
+        return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command
+
+    def declared_ports(self) -> tuple[Port, ...]:
+        return tuple(port if isinstance(port, Port) else Port(number=port) for port in self.ports)
+
+
+class Ingress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Which gateway gets what reaches the lab from the host."""
+
+    workload: str
+    port: int
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A steady caller, so that there is something to see: `source` is "ingress" or a workload."""
+
+    source: str = msgspec.field(name="from")
+    url: str
+    rps: float = 1.0  # requests per second
+    headers: dict[str, str] = {}
+
+
+class LabDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    name: str = ""
+    workloads: tuple[Workload, ...] = ()
+    ingress: Ingress | None = None
+    traffic: tuple[Traffic, ...] = ()
+
+
+def extra_workload(option: str) -> Workload:
+    """The workload of `--workload NAME=COMMAND:PORT`. Raises ValueError with a line for the user."""
+    name, equals, rest = option.partition("=")
+    command, colon, port = rest.rpartition(":")
+    if not (equals and colon and command and port.isdigit()):
+        raise ValueError(f'--workload {option!r} is not NAME=COMMAND:PORT, such as web="python app.py":8000')
+    return Workload(
+        name=name,
+        labels={"app": name},
+        command=command,
+        ports=(Port(number=int(port), name="http"),),
+    )
+
+
+def command_for(argv: tuple[str, ...], folder: Path, interpreter: str) -> tuple[str, ...]:
+    """The command as it is executed: `python` is the interpreter that runs Mizzen, paths are relative to the folder."""
+    program, *rest = argv
+    if program in {"python", "python3"}:
+        program = interpreter
+    elif "/" in program:
+        program = str(folder / program)
+    return (program, *rest)

@@ -1,0 +1,120 @@
+"""Where the workloads live: a network namespace each behind one bridge, or addresses of 127.0.0.0/8."""
+
+import contextlib
+import ipaddress
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from mizzen.agent.capture import EnvoyTraffic, capture
+from mizzen.lab import kernel
+
+BRIDGE = "mesh0"
+_FIRST_WORKLOAD = 10  # the block's first addresses are the lab's own
+_LOOPBACK_INDEX = 1  # lo is the first interface of every network namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one workload instance runs. Without a network namespace of its own `namespace` is None."""
+
+    address: str
+    namespace: int | None = None
+
+
+class Network(Protocol):
+    own_address: str  # the lab's own: the daemon listens on it
+
+    def add_place(self) -> Place:
+        """A place for one more workload instance. Raises OSError."""
+        ...
+
+
+class LoopbackNetwork:
+    """Every workload has an address of its own in the lab's block of 127.0.0.0/8; nothing needs to be set up."""
+
+    def __init__(self, block: str) -> None:
+        self.own_address, self._free = _addresses(block)
+
+    def add_place(self) -> Place:
+        return Place(next(self._free))
+
+
+class BridgedNetwork:
+    """A bridge in this process's network namespace, and a namespace behind it for every workload. No route leads out."""
+
+    def __init__(self, block: str) -> None:
+        """Raises OSError where the kernel makes no bridge, UserError where it captures no traffic."""
+        self.own_address, self._free = _addresses(block)
+        self._prefix_length = ipaddress.ip_network(block).prefixlen
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._places = 0
+        with _kernel_errors("it makes no bridge"), IPRoute() as routes:
+            routes.link("add", ifname=BRIDGE, kind="bridge")
+            self._bridge = routes.link_lookup(ifname=BRIDGE)[0]
+            routes.addr("add", index=self._bridge, address=self.own_address, prefixlen=self._prefix_length)
+            routes.link("set", index=self._bridge, state="up")
+            routes.link("set", index=_LOOPBACK_INDEX, state="up")
+            # Whatever would leave the lab is refused at once, instead of hanging until it times out.
+            routes.route("add", dst="default", type="unreachable")
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        # Better to learn it here, where another mode can still be tried, than from every agent.
+        with self._new_namespace() as namespace:
+            os.close(namespace)
+            capture(EnvoyTraffic(uid=0, mark=1))
+
+    def add_place(self) -> Place:
+        self._places += 1
+        address = next(self._free)
+        outer = f"workload{self._places}"
+        with (
+            _kernel_errors("it makes no virtual Ethernet"),
+            self._new_namespace() as namespace,
+            IPRoute() as inside,
+        ):
+            kernel.enter_network(self._home)
+            with IPRoute() as routes:
+                routes.link("add", ifname=outer, kind="veth", peer={"ifname": "eth0", "net_ns_fd": namespace})
+                routes.link("set", index=routes.link_lookup(ifname=outer)[0], master=self._bridge, state="up")
+            self._configure(inside, address)
+        return Place(address, namespace)
+
+    @contextlib.contextmanager
+    def _new_namespace(self) -> Iterator[int]:
+        """Enter a new network namespace, and leave it at the end in any case. Its descriptor keeps it alive."""
+        try:
+            kernel.unshare(kernel.CLONE_NEWNET)
+            # The gateway's Envoy may listen on port 80 though it is not root.
+            Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+            yield os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            kernel.enter_network(self._home)
+
+    def _configure(self, inside: IPRoute, address: str) -> None:
+        interface = inside.link_lookup(ifname="eth0")[0]
+        inside.addr("add", index=interface, address=address, prefixlen=self._prefix_length)
+        inside.link("set", index=interface, state="up")
+        inside.link("set", index=_LOOPBACK_INDEX, state="up")
+        # Service addresses lie outside the block: without a route they would never reach the capture rules.
+        inside.route("add", dst="default", gateway=self.own_address)
+
+
+@contextlib.contextmanager
+def _kernel_errors(what: str) -> Iterator[None]:
+    """Netlink's errors as OSError, saying what the kernel refused."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise OSError(error.code, f"{what}: {os.strerror(error.code)}") from None
+
+
+def _addresses(block: str) -> tuple[str, Iterator[str]]:
+    """The lab's own address, and those for workloads in order."""
+    network = ipaddress.ip_network(block)
+    last = network.num_addresses - 1
+    return str(network[1]), (str(network[number]) for number in range(_FIRST_WORKLOAD, last))

@@ -1,0 +1,133 @@
+"""One workload instance at run time: its agent, its application, and whether they are ready."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mizzen.lab.commands import AGENT_PORT, Instance, Layout, private_port
+from mizzen.lab.local_http import get
+from mizzen.lab.protocol import InstanceStatus, ProcessStatus
+from mizzen.lab.startup import require_no_early_end
+from mizzen.processes import Command, Supervised
+
+_PROBE_SECONDS = 2.0
+_AGENT_GRACE_SECONDS = 8.0  # longer than the agent's own limit for draining
+_APPLICATION_GRACE_SECONDS = 2.0
+_MAX_EARLY_RESTARTS = 3  # an agent that has ended so often without ever being ready will not come up
+_LISTEN = "0A"  # the state in /proc/net/tcp
+
+
+class Unit:
+    """Both processes are started again when they end; `on_event` gets a line for people each time."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        agent: Command,
+        application: Command | None,
+        *,
+        captured: bool,
+        on_event: Callable[[str], None],
+    ) -> None:
+        self.instance = instance
+        self.agent = _kept(agent, on_event)
+        self.application = _kept(application, on_event) if application else None
+        self.captured = captured
+        self.ready = False
+
+    def start_application(self) -> None:
+        """Raises StartError."""
+        if self.application is not None:
+            self.application.start()
+
+    async def stop(self) -> None:
+        """The agent first: while it drains, the application answers what is in flight."""
+        await self.agent.stop(_AGENT_GRACE_SECONDS)
+        if self.application is not None:
+            await self.application.stop(_APPLICATION_GRACE_SECONDS)
+
+    async def probe(self) -> None:
+        """Refresh `ready`."""
+        self.ready = self.application_listens() and await self.proxy_is_ready()
+
+    async def proxy_is_ready(self) -> bool:
+        answer = await get((self.instance.place.address, AGENT_PORT), "/healthz/ready", _PROBE_SECONDS)
+        return answer is not None and answer[0] == 200
+
+    def application_listens(self) -> bool:
+        """Read from the kernel's table: a connection would be an event in the application's life."""
+        if self.application is None:
+            return True
+        pid = self.application.pid
+        if pid is None:
+            return False
+        ports = [port.number for port in self.instance.workload.declared_ports()]
+        if not self.captured:
+            ports = [private_port(port) for port in ports]
+        return set(ports) <= _listening_ports(pid, self.instance.place.address)
+
+    def waits_for(self) -> str:
+        """For people: what is missing until it is ready."""
+        what = "sidecar" if self.application_listens() else "application"
+        if self.application is None:
+            what = "gateway"
+        return f"{self.instance.name} ({what})"
+
+    def require_no_early_end(self, layout: Layout) -> None:
+        """Raises StartupError where something ended that has never been ready."""
+        name = self.instance.name
+        if self.application is not None and not self.application_listens():
+            require_no_early_end(name, self.application, layout.log(f"{name}.app"))
+        if not self.ready and self.agent.restarts >= _MAX_EARLY_RESTARTS:
+            require_no_early_end(f"the sidecar of {name}", self.agent, layout.log(f"{name}.proxy"))
+
+    def status(self, layout: Layout) -> InstanceStatus:
+        workload = self.instance.workload
+        kinds = ("proxy",) if self.application is None else ("app", "proxy")
+        return InstanceStatus(
+            name=self.instance.name,
+            namespace=workload.namespace,
+            workload=workload.name,
+            address=self.instance.place.address,
+            ports=tuple(port.number for port in workload.declared_ports()),
+            ready=self.ready,
+            agent=process_status(self.agent),
+            application=process_status(self.application) if self.application else None,
+            logs={kind: str(layout.log(f"{self.instance.name}.{kind}")) for kind in kinds},
+        )
+
+
+def process_status(process: Supervised) -> ProcessStatus:
+    pid = process.pid or 0
+    ended = str(process.last_exit) if not pid and process.last_exit is not None else ""
+    return ProcessStatus(pid=pid, restarts=process.restarts, ended=ended)
+
+
+async def probe_all(units: Sequence[Unit]) -> None:
+    await asyncio.gather(*(unit.probe() for unit in units))
+
+
+def _kept(command: Command, on_event: Callable[[str], None]) -> Supervised:
+    def ended(why: str, delay_seconds: float | None) -> None:
+        if delay_seconds is not None:
+            on_event(f"{why}, started again in {delay_seconds:.1f} s")
+
+    return Supervised(command, on_exit=ended)
+
+
+def _listening_ports(pid: int, address: str) -> set[int]:
+    """The TCP ports on which somebody in the process's network namespace listens, on the address or on any."""
+    # The kernel prints IPv4 addresses in the byte order of the machine.
+    wanted = {"00000000", "0" * 32, bytes(reversed([int(part) for part in address.split(".")])).hex().upper()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except OSError:  # it has just ended, or there is no IPv6
+            continue
+        for row in rows:
+            _, local, _, state, *_ = row.split()
+            host, _, port = local.rpartition(":")
+            if state == _LISTEN and host in wanted:
+                found.add(int(port, 16))
+    return found

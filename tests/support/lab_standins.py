@@ -1,0 +1,85 @@
+"""Stand-ins for the daemon and the agent: as small as the lab's skeleton allows, to test the lab without a mesh.
+
+    python -m tests.support.lab_standins daemon|agent OPTIONS
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class _Json(BaseHTTPRequestHandler):
+    documents: dict[str, object] = {}
+
+    def do_GET(self):
+        document = self.documents.get(self.path)
+        body = json.dumps(document).encode()
+        self.send_response(404 if document is None else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class _UnixServer(ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self):
+        self.socket.bind(self.server_address)
+
+    def get_request(self):
+        connection, _ = super().get_request()
+        return connection, ("unix", 0)
+
+
+def daemon(options):
+    handler = type("Handler", (_Json,), {"documents": {"/api/v1/names": {"names": {"a.example": ["240.240.0.1"]}}}})
+    listener = socket.socket(fileno=options.admin_fd)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    unix = _UnixServer(options.admin_socket, handler)
+    for each in (server, unix):
+        threading.Thread(target=each.serve_forever, daemon=True).start()
+    print("ready", flush=True)
+    _until_terminated()
+    Path(options.admin_socket).unlink()
+
+
+def agent(options):
+    assert Path(options.token_file).read_text().startswith("mzj1.")
+    assert "BEGIN CERTIFICATE" in Path(options.root_cert).read_text()
+    documents = {"/healthz/ready": {}, "/status": {"envoy": {"pid": os.getpid()}}}
+    handler = type("Handler", (_Json,), {"documents": documents})
+    server = ThreadingHTTPServer((options.address, 15020), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print("agent of", options.name, flush=True)
+    _until_terminated()
+    print("drained", flush=True)
+
+
+def _until_terminated():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.sigwait({signal.SIGTERM})
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=["daemon", "agent"])
+    for name in ("--admin-socket", "--address", "--name", "--token-file", "--root-cert"):
+        parser.add_argument(name)
+    parser.add_argument("--admin-fd", type=int)
+    options, _ = parser.parse_known_args()
+    {"daemon": daemon, "agent": agent}[options.part](options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
