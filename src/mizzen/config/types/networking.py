@@ -228,7 +228,7 @@ class HTTPRoute(Message):
     direct_response: HTTPDirectResponse | None = None
     delegate: Delegate | None = None
     rewrite: HTTPRewrite | None = None
-    timeout: Duration | None = None  # whole request with retries; None: no limit; 0: no limit
+    timeout: Duration | None = None  # whole request with retries, at least 1 ms; None: no limit
     retries: HTTPRetry | None = None  # None: the mesh's default (2)
     fault: HTTPFaultInjection | None = None
     mirror: Destination | None = None  # a copy of each request, its answer thrown away

@@ -38,7 +38,11 @@ def validate(spec: Gateway) -> Findings:
 
 
 def _server(server: Server, path: Path) -> Findings:
-    yield from rules.port(server.port.number, (*path, "port", "number"))
+    if server.bind.startswith("unix://"):
+        if server.port.number:
+            yield invalid((*path, "port", "number"), "a unix socket has no port", "write 0")
+    else:
+        yield from rules.port(server.port.number, (*path, "port", "number"))
     yield from protocol(server.port.protocol, (*path, "port", "protocol"))
     if not server.port.name:
         yield invalid((*path, "port", "name"), "the port has no name")
@@ -64,7 +68,7 @@ def protocol(name: str, path: Path) -> Findings:
 def _host(text: str, path: Path) -> Findings:
     """Written as "host", "namespace/host", "./host" or "*/host"."""
     namespace, slash, host = text.rpartition("/")
-    if slash and namespace not in (".", "*") and not rules.is_label(namespace):
+    if slash and namespace not in (".", "*", "~") and not rules.is_label(namespace):
         yield invalid(path, f'"{namespace}" is no namespace', 'write "namespace/host", "./host" or "*/host"')
     if rules.is_address(host):
         yield invalid(path, f'"{host}" is an address', 'gateways match host names; use "*"')
@@ -76,6 +80,8 @@ def _tls(settings: ServerTLSSettings, path: Path, *, terminates: bool) -> Findin
     given = [name for name in certificates if getattr(settings, name)]
     if len(given) > 1:
         yield invalid(path, f"only one of {', '.join(map(rules.camel, given))} can be set")
+    if not terminates and not settings.https_redirect:
+        yield invalid(path, "this protocol has no TLS", "use protocol HTTPS or TLS, or remove tls")
     if not terminates:
         return
     if settings.https_redirect:

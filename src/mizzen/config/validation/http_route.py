@@ -114,7 +114,7 @@ def _action(route: HTTPRoute, path: Path) -> Findings:
 
 def _match(match: HTTPMatchRequest, path: Path) -> Findings:
     for name in ("uri", "scheme", "method", "authority"):
-        yield from rules.string_match(getattr(match, name), (*path, name))
+        yield from rules.string_match(getattr(match, name), (*path, name), prefix_may_be_empty=name == "uri")
     for field, matches in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
         for name, string_match in matches.items():
             here = (*path, field, name)

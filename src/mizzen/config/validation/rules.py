@@ -21,6 +21,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 _WILDCARD_LABEL = re.compile(r"\*|(\*|\*-)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_ENVOY_FORMAT = re.compile(r"([^%]|%%|%[A-Z][A-Z0-9_]*(\([^)]*\))?(:[0-9]+)?%)*")
 _NEVER_IN_A_HEADER = re.compile(r"[\0\r\n]")
 
 
@@ -168,7 +169,7 @@ def gateway_name(name: str, path: Path) -> Findings:
 
 
 def destination(given: Destination, path: Path) -> Findings:
-    yield from host(given.host, (*path, "host"))
+    yield from wildcard_host(given.host, (*path, "host"))
     if given.subset and not is_label(given.subset):
         yield invalid((*path, "subset"), f'"{given.subset}" is no name of a subset')
     if given.port:
@@ -186,10 +187,16 @@ def header_name(name: str, path: Path) -> Findings:
 def header_value(value: str, path: Path) -> Findings:
     if _NEVER_IN_A_HEADER.search(value):
         yield invalid(path, "a header's value cannot hold NUL or line breaks")
+    elif "%" in value and _ENVOY_FORMAT.fullmatch(value) is None:
+        yield invalid(
+            path, "Envoy reads % as the start of a command such as %REQ(name)%", "write %% for a percent sign"
+        )
 
 
 def regex(pattern: str, path: Path) -> Findings:
     """Envoy runs RE2: what it cannot compile, or only at great cost, must not reach a proxy."""
+    if not pattern:
+        yield invalid(path, "Envoy refuses an empty regular expression")
     if len(pattern) > MAX_REGEX_CHARACTERS:
         yield invalid(path, f"the regular expression is longer than {MAX_REGEX_CHARACTERS} characters")
         return
@@ -208,9 +215,11 @@ def regex(pattern: str, path: Path) -> Findings:
         yield invalid(path, f"the regular expression does not compile: {reason}", hint)
 
 
-def string_match(match: StringMatch | None, path: Path) -> Findings:
+def string_match(match: StringMatch | None, path: Path, *, prefix_may_be_empty: bool = False) -> Findings:
     if match is None:
         return
+    if match.prefix == "" and not prefix_may_be_empty:
+        yield invalid((*path, "prefix"), "Envoy refuses an empty prefix", "write {} to ask for presence only")
     given = [name for name in ("exact", "prefix", "regex") if getattr(match, name) is not None]
     if len(given) > 1:
         yield invalid(path, f"only one of {', '.join(given)} can be set")

@@ -58,7 +58,7 @@ def _tls_route(route: TLSRoute, hosts: tuple[str, ...], path: Path) -> Findings:
         for position, sni in enumerate(match.sni_hosts):
             place = (*here, "sniHosts", position)
             yield from rules.wildcard_host(sni, place)
-            if not any(_covers(host, sni) for host in hosts):
+            if not rules.is_address(sni) and not any(_covers(host, sni) for host in hosts):
                 yield invalid(
                     place, f'"{sni}" is not among the hosts of the VirtualService', "add it to spec.hosts"
                 )
