@@ -54,14 +54,14 @@ class BridgedNetwork:
         self._prefix_length = ipaddress.ip_network(block).prefixlen
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._places = 0
-        with _kernel_errors("it makes no bridge"), IPRoute() as routes:
+        with _kernel_errors("it refuses a bridge"), IPRoute() as routes:
             routes.link("add", ifname=BRIDGE, kind="bridge")
             self._bridge = routes.link_lookup(ifname=BRIDGE)[0]
             routes.addr("add", index=self._bridge, address=self.own_address, prefixlen=self._prefix_length)
             routes.link("set", index=self._bridge, state="up")
             routes.link("set", index=_LOOPBACK_INDEX, state="up")
             # Whatever would leave the lab is refused at once, instead of hanging until it times out.
-            routes.route("add", dst="default", type="unreachable")
+            routes.route("add", dst="0.0.0.0/0", type="unreachable")
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         # Better to learn it here, where another mode can still be tried, than from every agent.
         with self._new_namespace() as namespace:
@@ -73,7 +73,7 @@ class BridgedNetwork:
         address = next(self._free)
         outer = f"workload{self._places}"
         with (
-            _kernel_errors("it makes no virtual Ethernet"),
+            _kernel_errors("it refuses virtual Ethernet"),
             self._new_namespace() as namespace,
             IPRoute() as inside,
         ):
