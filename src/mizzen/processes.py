@@ -90,26 +90,32 @@ class Exit:
         return f"was killed by signal {-self.status}"
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """When to start an ended process again, and after how long: doubling from `first_seconds` up to `max_seconds`, each
-    with up to `jitter` of itself added; from the start again once a run has lasted `healthy_seconds`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackOff:
+    """How long to wait before trying again: doubling from `first_seconds` up to `max_seconds`, each with up to `jitter`
+    of itself added.
     """
+
+    first_seconds: float = 0.1
+    max_seconds: float = 10.0
+    jitter: float = 0.2
+
+    def delay_seconds(self, failures: int, chance: float) -> float:
+        """The pause after so many failures in a row; `chance` is in 0..1."""
+        doublings = min(failures - 1, 32)
+        return float(min(self.max_seconds, self.first_seconds * 2**doublings)) * (1 + self.jitter * chance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart(BackOff):
+    """When to start an ended process again, and after how long; a run of `healthy_seconds` lets the pauses begin anew."""
 
     on_failure: bool = True
     on_success: bool = True
-    first_seconds: float = 0.1
-    max_seconds: float = 10.0
     healthy_seconds: float = 10.0
-    jitter: float = 0.2
 
     def wanted(self, ended: Exit) -> bool:
         return self.on_success if ended.ok else self.on_failure
-
-    def delay_seconds(self, failures: int, chance: float) -> float:
-        """The pause before start number `failures` + 1; `chance` is in 0..1."""
-        doublings = min(failures - 1, 32)
-        return float(min(self.max_seconds, self.first_seconds * 2**doublings)) * (1 + self.jitter * chance)
 
 
 NEVER: Final = Restart(on_failure=False, on_success=False)

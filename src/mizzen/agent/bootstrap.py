@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from mizzen.agent.settings import ADMIN_SOCKET, DAEMON_NAME, SDS_SOCKET, HostPort, Settings
+from mizzen.errors import UserError
 from mizzen.proto.api import Bootstrap, HttpProtocolOptions, UpstreamTlsContext, message_class
 from mizzen.proto.descriptors import pool
 
@@ -92,14 +93,20 @@ def build_bootstrap(settings: Settings) -> Message:
 
 
 def write_bootstrap(message: Message, path: Path, owner_uid: int | None) -> None:
-    """Write the message as JSON for Envoy and for people; only Envoy's user may read it."""
+    """Write the message as JSON for Envoy and for people; only Envoy's user may read it. Raises UserError."""
     text = MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        os.fchmod(descriptor, 0o600)
-        if owner_uid is not None:
-            os.fchown(descriptor, owner_uid, -1)
-        file.write(text)
+    try:
+        with path.open("w", opener=_open_private) as file:
+            os.fchmod(file.fileno(), 0o600)
+            if owner_uid is not None:
+                os.fchown(file.fileno(), owner_uid, -1)
+            file.write(text)
+    except OSError as error:
+        raise UserError(f"cannot write Envoy's bootstrap {path.absolute()}: {error.strerror}") from None
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def node_metadata(settings: Settings) -> dict[str, Any]:

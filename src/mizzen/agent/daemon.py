@@ -136,7 +136,7 @@ def client_context(roots_pem: str, credentials: Credentials | None) -> ssl.SSLCo
 
 
 def _load_in_memory(context: ssl.SSLContext, credentials: Credentials) -> None:
-    """ssl reads certificates from files only: here from one that exists in memory alone."""
+    """Python reads certificates from files only: here from one that exists in memory alone."""
     with os.fdopen(os.memfd_create("credentials", os.MFD_CLOEXEC), "w") as file:
         file.write(credentials.key.reveal() + credentials.chain_pem)
         file.flush()

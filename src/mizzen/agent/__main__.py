@@ -1,0 +1,46 @@
+"""`python -m mizzen.agent`: see `mizzen.agent.settings` for the command line."""
+
+import asyncio
+import logging
+import sys
+import time
+
+from mizzen.agent.settings import Settings, parse
+from mizzen.errors import UserError
+
+
+def main() -> None:
+    started = time.monotonic()
+    settings = parse()
+    _set_up_log(settings)
+    try:
+        _run(settings, started)
+    except UserError as error:
+        sys.exit(f"mizzen agent: {error}")
+    except Exception as error:
+        if settings.debug:
+            raise
+        sys.exit(f"mizzen agent: unexpected {type(error).__name__}: {error} (--debug says more)")
+
+
+def _run(settings: Settings, started: float) -> None:
+    from mizzen.agent.run import prepare_state_dir, run  # late: a wrong command line is answered at once
+
+    prepare_state_dir(settings)
+    asyncio.run(run(settings, started))
+
+
+def _set_up_log(settings: Settings) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if settings.debug else logging.INFO,
+        format="%(asctime)s agent %(levelname)s %(message)s",
+    )
+    if not settings.debug:
+        # They log tracebacks of connections that were cut, which is all in a day's work.
+        for library in ("grpclib", "hpack", "h2", "asyncio", "mizzen.rpc"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    main()

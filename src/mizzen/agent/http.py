@@ -1,0 +1,103 @@
+"""A tiny HTTP/1.1 server on asyncio streams: a few GET paths, one request a connection. (aiohttp would cost 15 MB.)"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from mizzen.errors import UserError
+
+_REQUEST_SECONDS: Final = 10.0
+_HEAD_BYTES: Final = 8 << 10
+_MOST_CONNECTIONS: Final = 32  # more are closed unanswered
+
+_log = logging.getLogger("mizzen.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    body: bytes
+    status: HTTPStatus = HTTPStatus.OK
+    content_type: str = "text/plain; charset=utf-8"
+
+    @classmethod
+    def of_json(cls, document: Mapping[str, Any]) -> "Response":
+        return cls(json.dumps(document).encode() + b"\n", content_type="application/json")
+
+
+Route = Callable[[], Awaitable[Response]]
+
+
+class HttpServer:
+    """Answers GET and HEAD of the given paths."""
+
+    def __init__(self, routes: Mapping[str, Route]) -> None:
+        self._routes = routes
+        self._server: asyncio.Server | None = None
+        self._open = 0
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self, host: str, port: int) -> None:
+        """Raises UserError where the address cannot be had."""
+        try:
+            self._server = await asyncio.start_server(self._connected, host, port, limit=_HEAD_BYTES)
+        except OSError as error:
+            raise UserError(
+                f"the agent cannot listen on {host}:{port}: {error.strerror}",
+                "is another agent running there?",
+            ) from None
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        try:
+            if self._open > _MOST_CONNECTIONS:
+                return
+            with suppress(
+                TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+            ):
+                async with asyncio.timeout(_REQUEST_SECONDS):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    writer.write(await self._answer(head))
+                    await writer.drain()
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _answer(self, head: bytes) -> bytes:
+        method, _, rest = head.partition(b" ")
+        path = rest.partition(b" ")[0].partition(b"?")[0].decode("latin-1")
+        response = await self._response(method, path)
+        lines = (
+            f"HTTP/1.1 {response.status.value} {response.status.phrase}",
+            f"Content-Type: {response.content_type}",
+            f"Content-Length: {len(response.body)}",
+            "Connection: close",
+        )
+        content = b"" if method == b"HEAD" else response.body
+        return "\r\n".join([*lines, "", ""]).encode() + content
+
+    async def _response(self, method: bytes, path: str) -> Response:
+        if method not in {b"GET", b"HEAD"}:
+            return Response(b"only GET\n", HTTPStatus.METHOD_NOT_ALLOWED)
+        route = self._routes.get(path)
+        if route is None:
+            return Response(f"one of {', '.join(self._routes)}\n".encode(), HTTPStatus.NOT_FOUND)
+        try:
+            return await route()
+        except Exception:  # noqa: BLE001  # whatever it is, the next request shall be answered
+            _log.warning("cannot answer %s (--debug says more)", path)
+            _log.debug("because of", exc_info=True)
+            return Response(b"internal error\n", HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,236 @@
+"""Puts the agent's parts together, and carries a workload from its start to its drained end."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from mizzen.agent import ports
+from mizzen.agent.bootstrap import build_bootstrap, write_bootstrap
+from mizzen.agent.capture import AGENT_MARK, EnvoyTraffic, capture
+from mizzen.agent.certificates import Certificates
+from mizzen.agent.credentials import Credentials
+from mizzen.agent.daemon import Daemon
+from mizzen.agent.dns import DnsServer
+from mizzen.agent.dns_hosts import HostsFile
+from mizzen.agent.drain import Drain
+from mizzen.agent.envoy import Envoy, envoy_uid
+from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
+from mizzen.agent.health import DRAINING, Health, HealthReporter
+from mizzen.agent.http import HttpServer, Response
+from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
+from mizzen.agent.readiness import Readiness
+from mizzen.agent.sds import SecretService, private_socket, serve_secrets
+from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Interception, Settings
+from mizzen.errors import UserError
+from mizzen.proto.descriptors import EnvoyNotFoundError, envoy_path
+
+_POLL_UNTIL_READY_SECONDS: Final = 0.05
+_POLL_READY_SECONDS: Final = 2.0
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_log = logging.getLogger("mizzen.agent")
+
+
+class Agent:
+    """One workload's agent. Works in the state folder: make it the process's current one before `run`."""
+
+    def __init__(self, settings: Settings, started: float) -> None:
+        """`started`: when the agent was started, by the monotonic clock. Raises UserError."""
+        captured = settings.interception is Interception.REDIRECT
+        own_mark = AGENT_MARK if captured else 0
+        self._settings = settings
+        self._started = started
+        self._uid = envoy_uid(settings, os.geteuid(), Path("/proc/self/uid_map").read_text())
+        daemon = Daemon(settings.daemon, settings.root_cert, own_mark)
+        self._secrets = SecretService()
+        self._certificates = Certificates(settings, daemon, self._secrets.publish)
+        self._admin = EnvoyAdmin(Path(ADMIN_SOCKET))
+        self._readiness = Readiness(self._admin, lambda: self._credentials is not None)
+        self._health = HealthReporter(daemon, settings.node_id, lambda: self._credentials)
+        self._hosts = HostsFile(settings.dns_hosts, settings.namespace)
+        self._dns = DnsServer(lambda: self._hosts.table, settings.dns_upstream, own_mark)
+        self._dns_host = "127.0.0.1" if captured else settings.address
+        self._http = HttpServer(
+            {"/healthz/ready": self._ready, "/stats/prometheus": self._metrics, "/status": self._status}
+        )
+        self._envoy = Envoy(
+            settings, _binary(settings), self._uid, on_line=_envoy_said, on_exit=self._envoy_ended
+        )
+        self._look_again = asyncio.Event()
+        self._missing = "starting"
+
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+        """Serve until `stop`, then drain; `hurry` cuts the draining short. Raises UserError where it cannot start."""
+        async with AsyncExitStack() as running:
+            await self._start(running)
+            tasks = [
+                asyncio.create_task(work)
+                for work in (
+                    self._certificates.keep(),
+                    self._health.run(),
+                    self._hosts.watch(),
+                    self._watch(),
+                )
+            ]
+            running.push_async_callback(_cancel, *tasks)
+            await _first_of(stop.wait(), *(_never_ends(task) for task in tasks))
+            await _cancel(*tasks)
+            self._missing = DRAINING.reason
+            self._health.set(DRAINING)
+            drain = Drain(self._settings, self._admin, self._health.report)
+            await _first_of(drain.run(), hurry.wait())
+
+    async def _start(self, running: AsyncExitStack) -> None:
+        """Envoy first, as it takes longest; it waits for its certificate and the daemon by itself."""
+        if self._settings.interception is Interception.REDIRECT:
+            capture(EnvoyTraffic(self._settings.envoy_uid, self._settings.mark))
+        write_bootstrap(build_bootstrap(self._settings), Path(BOOTSTRAP_FILE), self._uid)
+        secrets = await serve_secrets(self._secrets, private_socket(Path(SDS_SOCKET), self._uid))
+        running.push_async_callback(secrets.close)
+        self._envoy.start()
+        running.push_async_callback(self._envoy.stop)
+        await self._http.start(self._settings.address, ports.STATUS)
+        running.push_async_callback(self._http.close)
+        self._hosts.reload()
+        await self._dns.start(self._dns_host, ports.DNS)
+        running.push_async_callback(self._dns.close)
+
+    @property
+    def _credentials(self) -> Credentials | None:
+        return self._certificates.current
+
+    async def _watch(self) -> None:
+        """Follow readiness, so that the daemon hears of every change without asking."""
+        was_ready = False
+        while True:
+            self._look_again.clear()
+            self._missing = await self._readiness.missing()
+            if not self._missing and not was_ready:
+                was_ready = True
+                _log.info("ready after %.2f s", time.monotonic() - self._started)
+            if was_ready:
+                self._health.set(Health(healthy=not self._missing, reason=self._missing))
+            pause = _POLL_UNTIL_READY_SECONDS if self._missing else _POLL_READY_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look_again.wait(), pause)
+
+    def _envoy_ended(self, why: str, delay_seconds: float) -> None:
+        _log.error("%s; it starts again in %.1f s", why, delay_seconds)
+        self._look_again.set()
+
+    async def _ready(self) -> Response:
+        missing = self._missing if self._missing == DRAINING.reason else await self._readiness.missing()
+        if missing:
+            return Response(f"not ready: {missing}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
+        return Response(b"ready\n")
+
+    async def _metrics(self) -> Response:
+        credentials = self._credentials
+        figures = AgentFigures(
+            envoy_restarts=self._envoy.restarts,
+            certificates_issued=self._certificates.issued,
+            certificate_expires=credentials.not_after if credentials is not None else 0.0,
+            ready=not self._missing,
+            resident_bytes=_resident_bytes(),
+        )
+        try:
+            of_envoy = with_mesh_names(await self._admin.get("/stats/prometheus"))
+        except AdminError as error:
+            _log.debug("metrics without Envoy's: %s", error)
+            of_envoy = b""
+        return Response(of_envoy + exposition_of(figures), content_type=_PROMETHEUS)
+
+    async def _status(self) -> Response:
+        credentials = self._credentials
+        document: dict[str, Any] = {
+            "name": f"{self._settings.namespace}/{self._settings.name}",
+            "nodeId": self._settings.node_id,
+            "identity": str(self._settings.identity),
+            "interception": self._settings.interception.value,
+            "pid": os.getpid(),
+            "residentBytes": _resident_bytes(),
+            "ready": not self._missing,
+            "missing": self._missing,
+            "envoy": {"pid": self._envoy.pid, "restarts": self._envoy.restarts, "uid": self._uid},
+            "certificate": {
+                "issued": self._certificates.issued,
+                "notBefore": credentials.not_before if credentials is not None else None,
+                "notAfter": credentials.not_after if credentials is not None else None,
+            },
+        }
+        return Response.of_json(document)
+
+
+def prepare_state_dir(settings: Settings) -> None:
+    """Make the state folder, private to the workload, and work in it. Raises UserError."""
+    try:
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.state_dir.chmod(0o700)
+        uid = envoy_uid(settings, os.geteuid(), Path("/proc/self/uid_map").read_text())
+        if uid is not None:
+            os.chown(settings.state_dir, uid, -1)
+        os.chdir(settings.state_dir)
+    except OSError as error:
+        raise UserError(f"the state folder {settings.state_dir} cannot be used: {error.strerror}") from None
+
+
+async def run(settings: Settings, started: float) -> None:
+    """Run the agent until SIGTERM or SIGINT; a second one ends it without waiting for connections."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def asked_to_stop() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop)
+    await Agent(settings, started).run(stop, hurry)
+
+
+def _binary(settings: Settings) -> Path:
+    if settings.envoy is not None:
+        return settings.envoy
+    try:
+        return envoy_path()
+    except EnvoyNotFoundError as error:
+        raise UserError(str(error)) from None
+
+
+def _envoy_said(line: str) -> None:
+    sys.stderr.write(f"envoy {line}\n")
+    sys.stderr.flush()
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+async def _never_ends(task: asyncio.Task[None]) -> None:
+    """Wait for a task that must not end; its error ends the agent."""
+    await asyncio.shield(task)
+    raise AssertionError(f"{task.get_name()} ended")
+
+
+async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the first to end and cancel the others. Raises what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _cancel(*tasks)
+    for task in done:
+        task.result()
+
+
+async def _cancel(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
