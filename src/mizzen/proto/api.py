@@ -4,7 +4,7 @@ Constructors take nested messages as dicts: `Cluster(name="x", eds_cluster_confi
 Classes are made on first use. Type checkers read `api.pyi`, which `mizzen.proto.build` writes from MESSAGES.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from google.protobuf.message_factory import GetMessageClass
 
@@ -18,7 +18,7 @@ _TRANSPORT_SOCKETS = "envoy.extensions.transport_sockets."
 
 MESSAGES = {
     # well-known types (of the private pool: they do not mix with google.protobuf.*_pb2)
-    "Any": "google.protobuf.Any",
+    "AnyMessage": "google.protobuf.Any",
     "BoolValue": "google.protobuf.BoolValue",
     "Duration": "google.protobuf.Duration",
     "StringValue": "google.protobuf.StringValue",
@@ -101,7 +101,7 @@ def message_class(full_name: str) -> "type[Message]":
     return GetMessageClass(pool().FindMessageTypeByName(full_name))
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in MESSAGES:
         raise AttributeError(f"mizzen.proto.api names no message {name!r}: add it to MESSAGES")
     found = message_class(MESSAGES[name])

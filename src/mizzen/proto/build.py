@@ -36,7 +36,8 @@ def write_stubs(folder: Path) -> None:
     if status != 0:
         raise SystemExit(f"protoc failed with status {status}")
     modules = {
-        f"{file.package}.{message.name}": file.name.removesuffix(".proto").replace("/", ".").replace("-", "_") + "_pb2"
+        f"{file.package}.{message.name}": file.name.removesuffix(".proto").replace("/", ".").replace("-", "_")
+        + "_pb2"
         for file in everything.file
         for message in file.message_type
     }

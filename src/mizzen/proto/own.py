@@ -60,5 +60,7 @@ def _file(
     for message, fields in messages.items():
         descriptor = file.message_type.add(name=message)
         for field, number, kind, label, type_name in fields:
-            descriptor.field.add(name=field, number=number, type=kind, label=label, type_name=type_name or None)
+            descriptor.field.add(
+                name=field, number=number, type=kind, label=label, type_name=type_name or None
+            )
     return file

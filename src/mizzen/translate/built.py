@@ -1,5 +1,6 @@
 """What a generator makes: the encoded resource, and the origins of its parts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,16 @@ def encode(message: Message) -> bytes:
     return message.SerializeToString(deterministic=True)
 
 
-def pack(message: Message) -> "api.Any":
+def struct(values: Mapping[str, str]) -> "api.Struct":
+    """A Struct of strings, for metadata."""
+    made = api.Struct()
+    for name, value in values.items():
+        made.fields[name].string_value = value
+    return made
+
+
+def pack(message: Message) -> "api.AnyMessage":
     """An Any whose content is serialised deterministically too (Any.Pack would not be)."""
-    return api.Any(type_url=f"type.googleapis.com/{message.DESCRIPTOR.full_name}", value=encode(message))
+    return api.AnyMessage(
+        type_url=f"type.googleapis.com/{message.DESCRIPTOR.full_name}", value=encode(message)
+    )

@@ -19,9 +19,9 @@ from mizzen.incremental import Database, query
 from mizzen.model.identity import SpiffeId
 from mizzen.model.proxy import Binding
 from mizzen.model.service import Protocol, Resolution, Service, ServicePort, ServiceRef
-from mizzen.proto.api import Cluster, HttpProtocolOptions, TransportSocket, UpstreamTlsContext
+from mizzen.proto.api import Cluster, HttpProtocolOptions, Struct, TransportSocket, UpstreamTlsContext
 from mizzen.translate import names
-from mizzen.translate.built import Built, Origin, built, pack
+from mizzen.translate.built import Built, Origin, built, pack, struct
 from mizzen.translate.endpoints import locality_endpoints
 from mizzen.translate.telemetry import METADATA
 from mizzen.translate.tls import TLS, mesh_client, plaintext
@@ -59,11 +59,7 @@ def outbound_cluster(db: Database, key: ClusterKey) -> Built:
         name=names.outbound_cluster(key.port, key.subset, found.host),
         connect_timeout=_connect_timeout(policy.connection_pool) or mesh_config(db).connect_timeout,
         circuit_breakers={"thresholds": [_thresholds(policy.connection_pool)]},
-        metadata={
-            "filter_metadata": {
-                METADATA: {"host": found.host, "name": found.name, "namespace": found.namespace}
-            }
-        },
+        metadata={"filter_metadata": {METADATA: _metadata(found)}},
         typed_extension_protocol_options={HTTP_OPTIONS: pack(_http_options(port, policy.connection_pool))},
         **_discovery(db, key, found),
         **_load_balancing(policy.load_balancer),
@@ -77,6 +73,10 @@ def outbound_cluster(db: Database, key: ClusterKey) -> Built:
     origins = (Origin("", key.service.source), *policy_origins(db, key.rules, key.subset))
     warms = ((ENDPOINT, cluster.name),) if cluster.type == Cluster.DiscoveryType.EDS else ()
     return built(CLUSTER, cluster, origins, warms)
+
+
+def _metadata(found: Service) -> Struct:
+    return struct({"host": found.host, "name": found.name, "namespace": found.namespace})
 
 
 def _discovery(db: Database, key: ClusterKey, found: Service) -> dict[str, Any]:
@@ -253,9 +253,11 @@ def _apply_transport(
     if not mesh_config(db).enable_auto_mtls:
         return
     cluster.transport_socket_matches.add(
-        name="tlsMode-istio", match={"tlsMode": "istio"}, transport_socket=mesh
+        name="tlsMode-istio", match=struct({"tlsMode": "istio"}), transport_socket=mesh
     )
-    cluster.transport_socket_matches.add(name="tlsMode-disabled", match={}, transport_socket=plaintext())
+    cluster.transport_socket_matches.add(
+        name="tlsMode-disabled", match=struct({}), transport_socket=plaintext()
+    )
 
 
 def _principals(db: Database, ref: ServiceRef) -> list[str]:
@@ -313,7 +315,7 @@ def inbound_cluster(db: Database, port: int, protocol: Protocol, binding: Bindin
     if binding is None:
         cluster.type = Cluster.DiscoveryType.ORIGINAL_DST
         cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
-        cluster.upstream_bind_config.source_address.address = INBOUND_SOURCE
+        _bind_to_inbound_source(cluster)
     else:
         cluster.type = Cluster.DiscoveryType.STATIC
         cluster.load_assignment.cluster_name = cluster.name
@@ -342,8 +344,13 @@ def passthrough_cluster(db: Database) -> Built:
 def inbound_passthrough_cluster(db: Database) -> Built:
     """The application's ports that no service declares."""
     cluster = _original_destination(db, names.INBOUND_PASSTHROUGH)
-    cluster.upstream_bind_config.source_address.address = INBOUND_SOURCE
+    _bind_to_inbound_source(cluster)
     return built(CLUSTER, cluster)
+
+
+def _bind_to_inbound_source(cluster: Cluster) -> None:
+    cluster.upstream_bind_config.source_address.address = INBOUND_SOURCE
+    cluster.upstream_bind_config.source_address.port_value = 0  # any; Envoy wants it said
 
 
 def _original_destination(db: Database, name: str) -> Cluster:

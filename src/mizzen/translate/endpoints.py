@@ -11,7 +11,7 @@ from mizzen.model.service import ServiceRef
 from mizzen.model.workload import Endpoint
 from mizzen.proto.api import ClusterLoadAssignment
 from mizzen.translate import names
-from mizzen.translate.built import Built, Origin, built
+from mizzen.translate.built import Built, Origin, built, struct
 from mizzen.translate.telemetry import METADATA
 from mizzen.xds.resource import ENDPOINT
 
@@ -52,15 +52,17 @@ def _locality(text: str) -> dict[str, str]:
 
 def _lb_endpoint(endpoint: Endpoint) -> dict[str, Any]:
     metadata: dict[str, Any] = {
-        METADATA: {
-            "workload": endpoint.workload,
-            "namespace": endpoint.namespace,
-            "canonical_name": endpoint.canonical_name,
-            "canonical_revision": endpoint.canonical_revision,
-        }
+        METADATA: struct(
+            {
+                "workload": endpoint.workload,
+                "namespace": endpoint.namespace,
+                "canonical_name": endpoint.canonical_name,
+                "canonical_revision": endpoint.canonical_revision,
+            }
+        )
     }
     if endpoint.mutual_tls:
-        metadata["envoy.transport_socket_match"] = {"tlsMode": "istio"}
+        metadata["envoy.transport_socket_match"] = struct({"tlsMode": "istio"})
     address = {"socket_address": {"address": endpoint.address, "port_value": endpoint.port}}
     return {
         "endpoint": {"address": address},

@@ -9,7 +9,7 @@ from typing import Any
 
 from mizzen.config.types.mesh import AccessLogEncoding, MeshConfig
 from mizzen.proto.api import AccessLog, StatsAccessLog, StdoutAccessLog
-from mizzen.translate.built import pack
+from mizzen.translate.built import pack, struct
 
 # Endpoint and cluster metadata in which translation leaves the names of what they stand for.
 METADATA = "mizzen"
@@ -36,7 +36,7 @@ def access_logs(mesh: MeshConfig) -> list[AccessLog]:
     text = mesh.access_log_format or ISTIO_TEXT_FORMAT
     log_format: dict[str, object] = {"text_format_source": {"inline_string": text}}
     if mesh.access_log_encoding is AccessLogEncoding.JSON:
-        log_format = {"json_format": _JSON_FORMAT}
+        log_format = {"json_format": struct(_JSON_FORMAT)}
     config = StdoutAccessLog(log_format=log_format)
     return [AccessLog(name="envoy.access_loggers.stdout", typed_config=pack(config))]
 
@@ -116,11 +116,9 @@ def _tags(labels: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _stats_log(counters: list[dict[str, Any]], histograms: list[dict[str, Any]]) -> AccessLog:
-    scope = {
-        "enable_eviction": True,
-        "max_counters": MAX_COUNTERS,
-        "max_histograms": MAX_COUNTERS,
-        "sharing_name": "istio",
-    }
+    # No sharing_name: it crashes `envoy --mode validate`, by which people check a dump. Equal names are one counter
+    # anyway; the bound holds for each listener.
+    limit = {"value": MAX_COUNTERS}
+    scope = {"enable_eviction": True, "max_counters": limit, "max_histograms": limit}
     config = StatsAccessLog(stats_scope=scope, counters=counters, histograms=histograms)
     return AccessLog(name="envoy.access_loggers.stats", typed_config=pack(config))

@@ -1,0 +1,87 @@
+"""Which proxy a connection is: proven by its certificate, chosen by its node ID, described by its metadata."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from mizzen.config.resource import ResourceKey
+from mizzen.derive.mesh import trust_domain
+from mizzen.derive.workloads import workload, workload_key
+from mizzen.frozen import FrozenMap
+from mizzen.incremental import Database
+from mizzen.model.identity import SpiffeId
+from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+from mizzen.model.workload import Workload
+from mizzen.rpc.peer import Peer
+from mizzen.xds.catalog import Node, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedProxy:
+    """A proxy whose claim to be a workload was found true. `binding` is None where its traffic is captured."""
+
+    key: ResourceKey
+    kind: ProxyKind
+    identity: SpiffeId
+    binding: Binding | None
+    certificate_expires: float | None
+
+    def view(self, found: Workload) -> ProxyView:
+        return ProxyView(self.kind, found.namespace, found.labels, found.ports, self.binding)
+
+
+def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
+    """Raises Rejected, in words for the agent's log.
+
+    Replicas share a service account, so the node ID selects the workload; it is accepted only if that workload is
+    registered with the certificate's namespace and service account. Nothing else that the node claims is trusted.
+    """
+    identity = _identity(db, peer)
+    kind, key = _parse_node_id(node.id)
+    found = db.value(workload, key)
+    if found is None:
+        raise Rejected(
+            f"no workload {key.namespace}/{key.name} is registered: add a WorkloadEntry of that name"
+        )
+    if (found.namespace, found.service_account) != (identity.namespace, identity.service_account):
+        raise Rejected(
+            f"the certificate of {identity} may not run {key.namespace}/{key.name}, which is registered with the "
+            f"service account {found.namespace}/{found.service_account}"
+        )
+    return AdmittedProxy(key, kind, identity, _binding(found, node.metadata), peer.not_after)
+
+
+def _identity(db: Database, peer: Peer) -> SpiffeId:
+    if peer.identity is None:
+        raise Rejected("a client certificate of the mesh is needed", unauthenticated=True)
+    try:
+        identity = SpiffeId.parse(peer.identity)
+    except ValueError as error:
+        raise Rejected(str(error), unauthenticated=True) from error
+    own = db.value(trust_domain)
+    if identity.trust_domain != own:
+        raise Rejected(f"{identity} is not of this mesh's trust domain, {own}", unauthenticated=True)
+    return identity
+
+
+def _parse_node_id(node_id: str) -> tuple[ProxyKind, ResourceKey]:
+    """Istio's form: <sidecar|router>~<address>~<name>.<namespace>~<DNS domain>."""
+    parts = node_id.split("~")
+    name, dot, namespace = parts[2].rpartition(".") if len(parts) == 4 else ("", "", "")
+    if not dot or parts[0] not in {kind.value for kind in ProxyKind}:
+        raise Rejected(f"{node_id!r} is no node ID: expected sidecar~<address>~<name>.<namespace>~<domain>")
+    return ProxyKind(parts[0]), workload_key(namespace, name)
+
+
+def _binding(found: Workload, metadata: Mapping[str, Any]) -> Binding | None:
+    """How a proxy without capture listens. It may bind only the address that its workload is registered with."""
+    if metadata.get("INTERCEPTION_MODE") != "NONE":
+        return None
+    try:
+        address = str(ip_address(found.address))
+        ports = {int(port): int(private) for port, private in dict(metadata.get("APP_PORTS") or {}).items()}
+        proxy_port = int(metadata.get("HTTP_PROXY_PORT") or 15002)
+    except (TypeError, ValueError) as error:
+        raise Rejected(f"the node's metadata for INTERCEPTION_MODE NONE cannot be read: {error}") from error
+    return Binding(address, proxy_port, FrozenMap(ports))

@@ -1,0 +1,96 @@
+"""The catalogue that discovery asks: which proxy is connected, and what it should hold now."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from mizzen.config.resource import ResourceKey
+from mizzen.daemon.admission import AdmittedProxy, admit
+from mizzen.daemon.views import View, Views
+from mizzen.derive.workloads import workload
+from mizzen.incremental import Database, Observed
+from mizzen.rpc.peer import Peer
+from mizzen.xds.catalog import Node
+from mizzen.xds.resource import Snapshot
+
+
+class Session:
+    """One connected proxy (xds.catalog.ProxySession)."""
+
+    def __init__(self, catalog: "MeshCatalog", proxy: AdmittedProxy, view: View) -> None:
+        self.name = f"{proxy.key.namespace}/{proxy.key.name}"
+        self.proxy = proxy
+        self.view = view
+        self._catalog = catalog
+        self._wake: Callable[[], None] | None = None
+
+    def snapshot(self) -> Snapshot:
+        return self.view.snapshot
+
+    def on_change(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def wake(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+    def close(self) -> None:
+        self._wake = None
+        self._catalog.closed(self)
+
+
+class MeshCatalog:
+    """Opens sessions, and moves them along when the database has something new."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._views = Views(db)
+        self._sessions: dict[Session, None] = {}
+
+    @property
+    def sessions(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions))
+
+    @property
+    def views(self) -> Iterator[View]:
+        return iter(self._views)
+
+    def connect(self, peer: Peer, node: Node) -> Session:
+        """Raises Rejected."""
+        proxy = admit(self._db, peer, node)
+        found = self._db.value(workload, proxy.key)
+        assert found is not None, "admit() found it"
+        self._db.observe(workload, proxy.key)
+        session = Session(self, proxy, self._views.acquire(proxy.view(found)))
+        self._sessions[session] = None
+        return session
+
+    def closed(self, session: Session) -> None:
+        del self._sessions[session]
+        self._views.release(session.view)
+        self._db.unobserve(workload, session.proxy.key)
+
+    def take_in(self, observed: Iterable[Observed]) -> list[Session]:
+        """What a refresh found. Wakes the sessions that have something new to say, and returns them."""
+        observed = tuple(observed)
+        moved = self._move({key[0] for query, key in observed if query is workload})
+        changed = self._views.take_in(observed)
+        concerned = [session for session in self._sessions if session in moved or session.view in changed]
+        for session in concerned:
+            session.wake()
+        return concerned
+
+    def _move(self, workloads: set[ResourceKey]) -> set[Session]:
+        """Proxies whose workload changed may need another view. One that was unregistered keeps what it has: it may be
+        a mistake, and its certificate ends soon enough.
+        """
+        moved = set()
+        for session in self._sessions:
+            if session.proxy.key not in workloads:
+                continue
+            found = self._db.value(workload, session.proxy.key)
+            if found is None or session.proxy.view(found) == session.view.key:
+                continue
+            view = self._views.acquire(session.proxy.view(found))
+            self._views.release(session.view)
+            session.view = view
+            moved.add(session)
+        return moved

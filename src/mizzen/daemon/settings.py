@@ -1,0 +1,26 @@
+"""What the daemon is started with. Configuration that changes while it runs is YAML (MeshConfig), not settings."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`config` are the folders of YAML; where two hold the same object the first by path wins.
+
+    `admin_fd` is a listening socket that was handed in (the lab opens it outside of its namespaces); `listen` is where
+    agents and proxies connect.
+    """
+
+    config: tuple[Path, ...]
+    state_dir: Path
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 15012
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 15014
+    admin_fd: int | None = None
+    admin_hosts: tuple[str, ...] = ()
+    trust_domain: str = ""  # "": MeshConfig's at the start, else cluster.local
+    certificate_ttl_seconds: int = 24 * 3600
+    scrape: bool = True
+    names: tuple[str, ...] = field(default=())  # further names of the daemon's certificate
