@@ -54,6 +54,7 @@ class Delivery:
         # The snapshot in roll-out, and the newest. A roll-out is finished before the next begins.
         self._target = self._newest = session.snapshot()
         self._target_sequence = self._newest_sequence = 0
+        self._complete = False  # nothing of the roll-out was left to send when last looked at
         self._settled: Snapshot | None = None
         self._removals_from: float | None = None
         self._warming: dict[str, set[str]] = {}  # after a reconnect, of types that were not named yet
@@ -115,6 +116,8 @@ class Delivery:
         """The next response, which counts as sent; None while there is nothing that may be sent."""
         if newest is not self._newest:
             self._newest, self._newest_sequence = newest, self._newest_sequence + 1
+        if self._complete and self._finished():
+            self._adopt_newest()
         if self._removals_from is not None and now >= self._removals_from:
             self._removals_from = None
         self._notice_stalls(now)
@@ -126,10 +129,17 @@ class Delivery:
                         return response
             if not self._finished():
                 return None
+            self._complete = True
             self._settle()
             if self._target is self._newest:
                 return None
+            self._adopt_newest()
+
+    def _adopt_newest(self) -> None:
+        """Begin the next roll-out, if there is one."""
+        if self._target is not self._newest:
             self._target, self._target_sequence = self._newest, self._newest_sequence
+            self._complete = False
 
     def _respond(self, subscription: Subscription, now: float, *, removals: bool) -> Response | None:
         type_url = subscription.type_url

@@ -165,7 +165,7 @@ class Subscription:
             if state is self._state:
                 return Draft(state)
             change = self._differences.between(self._state, state)
-            if self.wildcard and not change.removed:  # most pushes to most proxies
+            if self.wildcard and not change.removed and not self.refused:  # most pushes to most proxies
                 return Draft(state, change.upserts)
         while True:
             group = self._groups.pop(0) if self._groups else None

@@ -1,0 +1,157 @@
+"""A refused resource is found, named and held back; everything else goes on."""
+
+from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
+
+from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+
+def listeners(revision, like=None, **contents):
+    return snapshot(revision, *(resource(LISTENER, name, content) for name, content in contents.items()), like=like)
+
+
+async def refuse_bad(proxy, type_url, rounds, error="{} is bad"):
+    """Answer as Envoy does: a response with something bad in it is refused. Returns the names in each response."""
+    seen = []
+    for _ in range(rounds):
+        response = await proxy.receive(type_url)
+        seen.append(sorted(names_of(response)))
+        bad = [name for name, body in bodies_of(response).items() if "bad" in body]
+        await (proxy.nack(response, error.format(*bad)) if bad else proxy.ack(response))
+    return seen
+
+
+async def test_the_culprit_is_tried_alone_and_held_back():
+    async with discovery(listeners(1, left="1", mid="bad", right="1")) as (server, catalog, events, service):
+        async with client(server.port) as proxy:
+            await proxy.subscribe(LISTENER)
+            assert await refuse_bad(proxy, LISTENER, 3) == [["left", "mid", "right"], ["mid"], ["left", "right"]]
+            await proxy.silent()
+            version = resource(LISTENER, "mid", "bad").version
+            assert events.of("rejected") == [(LISTENER, "mid", version, "mid is bad")]
+            assert events.of("settled") == [(1,)]
+            assert service.status()[0].types[0].state == "rejected"
+
+            catalog.set(listeners(2, left="2", mid="bad", right="1"))
+            assert await proxy.take(LISTENER) == ["left"]
+            assert events.of("recovered") == []
+
+            catalog.set(listeners(3, left="2", mid="good", right="1"))
+            assert await proxy.take(LISTENER) == ["mid"]
+            await until(lambda: events.of("recovered") == [(LISTENER, "mid")])
+            assert service.status()[0].types[0].state == "synced"
+
+
+async def test_words_that_name_nobody_are_no_obstacle():
+    names = [f"l{number}" for number in range(16)]
+    first = listeners(1, **{name: "bad" if name in ("l3", "l12") else "1" for name in names})
+    async with discovery(first) as (server, _, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        responses = 0
+        while len(events.of("rejected")) < 2 or not events.of("settled"):
+            await refuse_bad(proxy, LISTENER, 1, error="something is wrong")
+            responses += 1
+            await until(lambda: events.of("settled") or len(events.of("pushed")) > responses)
+        await proxy.silent()
+        assert responses <= 2 * len(names)
+        assert {name for _, name, *_ in events.of("rejected")} == {"l3", "l12"}
+        assert [len(pushed[2]) for pushed in events.of("pushed")][-1] < 16
+        held = {name for name in names if name in proxy.held[LISTENER]}
+        assert held == set(names) - {"l3", "l12"}
+
+
+async def test_words_that_accuse_the_innocent_convict_nobody():
+    async with discovery(listeners(1, left="1", mid="bad", right="1")) as (server, _, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        assert await refuse_bad(proxy, LISTENER, 5, error="left is bad") == [["left", "mid", "right"], ["left"], ["mid", "right"], ["mid"], ["right"]]
+        assert [name for _, name, *_ in events.of("rejected")] == ["mid"]
+
+
+async def test_while_it_is_held_back_the_proxy_keeps_the_last_good_one():
+    first = listeners(1, left="1")
+    async with discovery(first) as (server, catalog, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        await proxy.take(LISTENER)
+        catalog.set(listeners(2, left="bad"))
+        await refuse_bad(proxy, LISTENER, 1)
+        await proxy.subscribe(LISTENER, "left")  # and who asks again is answered with it
+        assert bodies_of(await proxy.receive(LISTENER)) == {"left": "left=1"}
+
+
+async def test_going_back_to_the_last_good_one_is_recovery():
+    async with discovery(listeners(1, left="1")) as (server, catalog, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        await proxy.take(LISTENER)
+        catalog.set(listeners(2, left="bad"))
+        await refuse_bad(proxy, LISTENER, 1)
+        catalog.set(listeners(3, left="1"))
+        await until(lambda: events.of("recovered") == [(LISTENER, "left")])
+        await proxy.silent()
+
+
+async def test_removing_what_was_never_taken_is_recovery():
+    async with discovery(listeners(1, left="1", mid="bad")) as (server, catalog, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        await refuse_bad(proxy, LISTENER, 3)
+        catalog.set(listeners(2, left="1"))
+        await until(lambda: events.of("recovered") == [(LISTENER, "mid")])
+        await proxy.silent()
+
+
+async def test_a_second_bad_version_is_told_anew():
+    async with discovery(listeners(1, left="bad")) as (server, catalog, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        await refuse_bad(proxy, LISTENER, 1)
+        catalog.set(listeners(2, left="bad too"))
+        await refuse_bad(proxy, LISTENER, 1, error="worse: {}")
+        await until(lambda: len(events.of("rejected")) == 2)
+        assert events.of("rejected")[1][-1] == "worse: left"
+        await proxy.silent()
+
+
+async def test_a_change_during_isolation_is_what_is_sent():
+    async with discovery(listeners(1, left="1", mid="bad")) as (server, catalog, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        response = await proxy.receive(LISTENER)
+        catalog.set(listeners(2, left="2", mid="2"))
+        await proxy.nack(response, "mid is bad")
+        bodies = {}
+        while bodies != {"left": "left=2", "mid": "mid=2"}:
+            response = await proxy.receive(LISTENER)
+            bodies.update(bodies_of(response))
+            bad = "mid=bad" in bodies_of(response).values()
+            await (proxy.nack(response, "mid is bad") if bad else proxy.ack(response))
+        await until(lambda: events.of("settled")[-1:] == [(2,)])
+
+
+async def test_a_bad_cluster_holds_up_nothing_else():
+    first = snapshot(
+        1,
+        resource(CLUSTER, "good"),
+        resource(CLUSTER, "rotten", "bad"),
+        resource(ENDPOINT, "good"),
+        resource(LISTENER, "in"),
+        resource(ROUTE, "80"),
+    )
+    async with discovery(first) as (server, _, events, _), client(server.port) as proxy:
+        await proxy.subscribe(CLUSTER)
+        await proxy.subscribe(LISTENER)
+        await proxy.subscribe(ROUTE, "80")
+        assert await refuse_bad(proxy, CLUSTER, 3) == [["good", "rotten"], ["rotten"], ["good"]]
+        assert await proxy.take(LISTENER) == ["in"]
+        assert await proxy.take(ROUTE) == ["80"]
+        await until(lambda: events.of("settled") == [(1,)])
+
+
+async def test_an_answer_to_an_older_response_is_no_answer():
+    async with discovery(listeners(1, left="1")) as (server, catalog, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        first = await proxy.receive(LISTENER)
+        await proxy.ack(first)
+        catalog.set(listeners(2, left="2"))
+        second = await proxy.receive(LISTENER)
+        await proxy.nack(first)
+        catalog.set(listeners(3, left="3"))
+        await proxy.silent()  # the second is still outstanding
+        await proxy.ack(second)
+        assert bodies_of(await proxy.receive(LISTENER)) == {"left": "left=3"}
+        assert events.of("rejected") == []
