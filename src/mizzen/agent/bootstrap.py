@@ -96,7 +96,7 @@ def write_bootstrap(message: Message, path: Path, owner_uid: int | None) -> None
     """Write the message as JSON for Envoy and for people; only Envoy's user may read it. Raises UserError."""
     text = MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
     try:
-        with path.open("w", opener=_open_private) as file:
+        with os.fdopen(_open_private(path), "w") as file:
             os.fchmod(file.fileno(), 0o600)
             if owner_uid is not None:
                 os.fchown(file.fileno(), owner_uid, -1)
@@ -105,8 +105,8 @@ def write_bootstrap(message: Message, path: Path, owner_uid: int | None) -> None
         raise UserError(f"cannot write Envoy's bootstrap {path.absolute()}: {error.strerror}") from None
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+def _open_private(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
 
 
 def node_metadata(settings: Settings) -> dict[str, Any]:
