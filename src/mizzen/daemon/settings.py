@@ -1,6 +1,6 @@
 """What the daemon is started with. Configuration that changes while it runs is YAML (MeshConfig), not settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -19,8 +19,8 @@ class Settings:
     admin_host: str = "127.0.0.1"
     admin_port: int = 15014
     admin_fd: int | None = None
+    admin_socket: Path | None = None  # None: admin.sock in the state folder
     admin_hosts: tuple[str, ...] = ()
     trust_domain: str = ""  # "": MeshConfig's at the start, else cluster.local
     certificate_ttl_seconds: int = 24 * 3600
-    scrape: bool = True
-    names: tuple[str, ...] = field(default=())  # further names of the daemon's certificate
+    names: tuple[str, ...] = ()  # further names and addresses in the daemon's certificate

@@ -1,12 +1,12 @@
 """From sources into the database: a Change becomes one revision."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from mizzen.config.resource import Located, Resource, ResourceKey
+from mizzen.config.resource import Resource, ResourceKey
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.incremental import Database
+from mizzen.sources.change import Change
 
 
 @dataclass(slots=True)
@@ -14,18 +14,14 @@ class Store:
     """Sets the inputs, and remembers which objects changed since somebody last asked (for the log of changes)."""
 
     db: Database
-    _changed: dict[ResourceKey, None]
+    _changed: dict[ResourceKey, None] = field(default_factory=dict)
 
-    @classmethod
-    def over(cls, db: Database) -> "Store":
-        return cls(db, {})
-
-    def apply(self, upserts: Iterable[Located], removals: Iterable[ResourceKey]) -> bool:
+    def apply(self, change: Change) -> bool:
         """Take in what a source found. False where nothing is different: positions alone change nothing."""
         with self.db.batch():
-            for located in upserts:
+            for located in change.upserts:
                 self._set(located.resource.key, located.resource)
-            for key in removals:
+            for key in change.removals:
                 self._set(key, None)
         return bool(self._changed)
 
@@ -52,12 +48,3 @@ class Store:
     def take_changed(self) -> tuple[ResourceKey, ...]:
         changed, self._changed = tuple(self._changed), {}
         return changed
-
-
-def located_by_key(tables: Iterable[Mapping[ResourceKey, Located]]) -> dict[ResourceKey, Located]:
-    """Where each object stands; the first source that has it wins."""
-    found: dict[ResourceKey, Located] = {}
-    for table in tables:
-        for key, located in table.items():
-            found.setdefault(key, located)
-    return found

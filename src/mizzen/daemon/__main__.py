@@ -1,0 +1,139 @@
+"""`mizzen serve`: the daemon's command line."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mizzen.daemon.lock import state_folder
+from mizzen.daemon.settings import Settings
+from mizzen.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 after SIGTERM or SIGINT, 1 for what the user can mend."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if parsed.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # Its debug lines print every header, join tokens included.
+    logging.getLogger("hpack").setLevel(logging.INFO)
+    try:
+        settings = _settings(parsed)
+        with state_folder(settings.state_dir):
+            asyncio.run(_serve(settings))
+    except UserError as error:
+        print(f"mizzen serve: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    from mizzen.daemon.wiring import Daemon
+
+    daemon = Daemon(settings)
+    running = asyncio.create_task(daemon.run(lambda: print("ready", flush=True)))  # noqa: T201  # the lab reads it
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mizzen serve", description="Run the mesh's daemon: discovery, CA, configuration."
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of YAML; repeatable",
+    )
+    parser.add_argument(
+        "--state-dir", type=Path, required=True, metavar="DIR", help="where the CA's keys live (0700)"
+    )
+    parser.add_argument(
+        "--listen", default="127.0.0.1:15012", metavar="HOST:PORT", help="for agents and proxies (TLS)"
+    )
+    parser.add_argument(
+        "--admin-address",
+        default="127.0.0.1:15014",
+        metavar="HOST:PORT",
+        help="JSON API and console; port 0: none",
+    )
+    parser.add_argument(
+        "--admin-fd", type=int, metavar="N", help="a listening socket for the admin address instead"
+    )
+    parser.add_argument(
+        "--admin-socket",
+        type=Path,
+        metavar="PATH",
+        help="unix socket of the JSON API (default: admin.sock in the state folder)",
+    )
+    parser.add_argument(
+        "--admin-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name by which browsers may call; repeatable",
+    )
+    parser.add_argument(
+        "--trust-domain", default="", metavar="DOMAIN", help="default: MeshConfig's, else cluster.local"
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name in the daemon's certificate; repeatable",
+    )
+    parser.add_argument(
+        "--certificate-ttl",
+        type=int,
+        default=24 * 3600,
+        metavar="SECONDS",
+        help="longest life of a workload's certificate",
+    )
+    parser.add_argument("--debug", action="store_true", help="log more")
+    return parser
+
+
+def _settings(parsed: argparse.Namespace) -> Settings:
+    for folder in parsed.config:
+        if not folder.exists():
+            raise UserError(f"there is no {folder}", "name an existing folder or file with --config")
+    listen_host, listen_port = _host_port(parsed.listen, "--listen")
+    admin_host, admin_port = _host_port(parsed.admin_address, "--admin-address")
+    return Settings(
+        config=tuple(parsed.config),
+        state_dir=parsed.state_dir,
+        listen_host=listen_host,
+        listen_port=listen_port,
+        admin_host=admin_host,
+        admin_port=admin_port,
+        admin_fd=parsed.admin_fd,
+        admin_socket=parsed.admin_socket,
+        admin_hosts=tuple(parsed.admin_host),
+        trust_domain=parsed.trust_domain,
+        certificate_ttl_seconds=parsed.certificate_ttl,
+        names=tuple(parsed.name),
+    )
+
+
+def _host_port(text: str, option: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UserError(f"{text!r} is not HOST:PORT", f"correct {option}")
+    return host.strip("[]"), int(port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

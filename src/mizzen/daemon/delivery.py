@@ -1,0 +1,129 @@
+"""What became of every change: who has it, who refused it and why (xds.catalog.Events)."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter
+
+from mizzen.config.resource import ResourceKey
+from mizzen.daemon.catalog import Session
+from mizzen.xds.catalog import ProxySession
+
+# The changes that are kept for display; older ones are forgotten.
+REMEMBERED_CHANGES = 50
+
+
+@dataclass(slots=True)
+class ChangeRecord:
+    """One revision of the configuration. `proxies`: those it concerned -> pending, acked, rejected or gone."""
+
+    revision: int
+    time: float
+    objects: tuple[ResourceKey, ...]
+    proxies: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A resource version that a proxy NACKed. `error` is in Envoy's words."""
+
+    session: Session
+    type_url: str
+    resource: str
+    version: str
+    error: str
+    since: float
+
+
+class DeliveryMetrics:
+    """The daemon's counters of discovery, by Istio's names where Istio has them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pushes = Counter("pilot_xds_pushes", "Discovery responses sent.", ["type"], registry=registry)
+        self.bytes = Counter(
+            "mizzen_xds_sent_bytes", "Bytes of discovery responses.", ["type"], registry=registry
+        )
+        self.rejects = Counter(
+            "pilot_total_xds_rejects", "Resource versions that a proxy refused.", ["type"], registry=registry
+        )
+        self.stalls = Counter(
+            "mizzen_xds_stalls", "Responses that a proxy did not answer in time.", ["type"], registry=registry
+        )
+
+
+class DeliveryLog:
+    """Follows changes from the database to the proxies' ACKs."""
+
+    def __init__(
+        self, now: Callable[[], float], metrics: DeliveryMetrics, log: Callable[[str], None]
+    ) -> None:
+        self._now = now
+        self._metrics = metrics
+        self._log = log
+        self.changes: deque[ChangeRecord] = deque(maxlen=REMEMBERED_CHANGES)
+        self.refusals: dict[tuple[str, str, str], Refusal] = {}
+
+    def changed(self, revision: int, objects: Sequence[ResourceKey], concerned: Iterable[Session]) -> None:
+        """Configuration changed; `concerned` are the proxies that get something else because of it."""
+        record = ChangeRecord(revision, self._now(), tuple(objects))
+        record.proxies = dict.fromkeys(sorted(session.name for session in concerned), "pending")
+        self.changes.appendleft(record)
+
+    # What discovery tells.
+
+    def pushed(
+        self, session: ProxySession, type_url: str, revision: int, names: Sequence[str], size_bytes: int
+    ) -> None:
+        del session, revision, names
+        self._metrics.pushes.labels(type_name(type_url)).inc()
+        self._metrics.bytes.labels(type_name(type_url)).inc(size_bytes)
+
+    def acked(self, session: ProxySession, type_url: str, revision: int) -> None:
+        """Nothing: one type says little. `settled` says that all of them are in."""
+
+    def rejected(self, session: ProxySession, type_url: str, resource: str, version: str, error: str) -> None:
+        assert isinstance(session, Session)
+        self._metrics.rejects.labels(type_name(type_url)).inc()
+        self._log(f"{session.name} refused {type_name(type_url)} {resource}: {error}")
+        refusal = Refusal(session, type_url, resource, version, error, self._now())
+        self.refusals[session.name, type_url, resource] = refusal
+        self._mark(session.name, {"pending": "rejected"})
+
+    def recovered(self, session: ProxySession, type_url: str, resource: str) -> None:
+        self.refusals.pop((session.name, type_url, resource), None)
+
+    def settled(self, session: ProxySession, revision: int) -> None:
+        for record in self.changes:
+            if record.revision <= revision and record.proxies.get(session.name) == "pending":
+                record.proxies[session.name] = "acked"
+
+    def stalled(self, session: ProxySession, type_url: str, waited_seconds: float) -> None:
+        self._metrics.stalls.labels(type_name(type_url)).inc()
+        self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {type_name(type_url)}")
+
+    def disconnected(self, session: ProxySession) -> None:
+        self._mark(session.name, {"pending": "gone"})
+        for slot in [slot for slot in self.refusals if slot[0] == session.name]:
+            del self.refusals[slot]
+
+    def _mark(self, name: str, states: dict[str, str]) -> None:
+        for record in self.changes:
+            state = record.proxies.get(name)
+            if state in states:
+                record.proxies[name] = states[state]
+
+
+_TYPES = {
+    "Cluster": "clusters",
+    "ClusterLoadAssignment": "endpoints",
+    "Listener": "listeners",
+    "RouteConfiguration": "routes",
+    "Secret": "secrets",
+}
+
+
+def type_name(type_url: str) -> str:
+    """A type as people say it: clusters, endpoints, listeners, routes, secrets."""
+    name = type_url.rpartition(".")[2]
+    return _TYPES.get(name, name)

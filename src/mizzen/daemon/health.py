@@ -1,0 +1,47 @@
+"""Health reports of agents (mizzen.v1.AgentService/ReportHealth): who drains gets no new traffic."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from grpclib.const import Cardinality, Handler, Status
+from grpclib.exceptions import GRPCError
+
+from mizzen.config.resource import ResourceKey
+from mizzen.daemon.admission import admit
+from mizzen.incremental import Database
+from mizzen.proto import api
+from mizzen.rpc.peer import peer_of
+from mizzen.xds.catalog import Node, Rejected
+
+if TYPE_CHECKING:
+    from grpclib.server import Stream
+
+    from mizzen.proto.api import HealthReport, HealthReportResponse
+
+    _Stream = Stream[HealthReport, HealthReportResponse]
+
+METHOD = "/mizzen.v1.AgentService/ReportHealth"
+
+
+class HealthService:
+    """Takes reports from agents about their own workload, and from nobody about another's."""
+
+    def __init__(self, db: Database, report: Callable[[ResourceKey, str], None]) -> None:
+        self._db = db
+        self._report = report
+
+    def __mapping__(self) -> dict[str, Handler]:
+        kind = Cardinality.UNARY_UNARY
+        return {METHOD: Handler(self._report_health, kind, api.HealthReport, api.HealthReportResponse)}
+
+    async def _report_health(self, stream: "_Stream") -> None:
+        request = await stream.recv_message()
+        if request is None:
+            raise GRPCError(Status.INVALID_ARGUMENT, "no report was sent")
+        try:
+            proxy = admit(self._db, peer_of(stream), Node(request.node_id, "", {}))
+        except Rejected as error:
+            status = Status.UNAUTHENTICATED if error.unauthenticated else Status.PERMISSION_DENIED
+            raise GRPCError(status, error.reason) from error
+        self._report(proxy.key, "" if request.healthy else request.reason or "unhealthy")
+        await stream.send_message(api.HealthReportResponse())

@@ -1,0 +1,168 @@
+"""What the daemon shows: the documents of the JSON API, from the database and the delivery log."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from mizzen import __version__
+from mizzen.admin import schema
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.resource import Located, ResourceKey, path_text
+from mizzen.daemon.catalog import MeshCatalog, Session
+from mizzen.daemon.delivery import DeliveryLog, Refusal, type_name
+from mizzen.derive.inputs import BY_KIND, UNHEALTHY
+from mizzen.derive.mesh import trust_domain
+from mizzen.derive.services import names
+from mizzen.derive.workloads import workload
+from mizzen.incremental import Database
+from mizzen.model.identity import SpiffeId
+from mizzen.model.workload import Workload
+from mizzen.proto import api
+from mizzen.proto.descriptors import pool
+from mizzen.translate.built import Origin, origins
+from mizzen.xds.status import SessionStatus
+
+_MESSAGES = {
+    "clusters": "Cluster",
+    "endpoints": "ClusterLoadAssignment",
+    "listeners": "Listener",
+    "routes": "RouteConfiguration",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the sources of configuration know besides the objects themselves."""
+
+    diagnostics: Callable[[], Iterable[Diagnostic]]
+    located: Callable[[], Mapping[ResourceKey, Located]]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """The daemon's side of the JSON API (admin.source.AdminSource)."""
+
+    db: Database
+    catalog: MeshCatalog
+    delivery: DeliveryLog
+    sources: Sources
+    sync: Callable[[], Sequence[SessionStatus]]
+    traffic: Callable[[], schema.TrafficReport]
+    now: Callable[[], float]
+    started: float
+
+    def status(self) -> schema.MeshStatus:
+        """Everything, from memory."""
+        located = self.sources.located()
+        return schema.MeshStatus(
+            version=__version__,
+            revision=self.db.revision,
+            started=self.started,
+            now=self.now(),
+            trust_domain=self.db.value(trust_domain),
+            workloads=tuple(self._workloads()),
+            rejections=tuple(self._rejection(found, located) for found in self.delivery.refusals.values()),
+            diagnostics=tuple(self._diagnostics()),
+            changes=tuple(
+                schema.ChangeReport(
+                    revision=record.revision,
+                    time=record.time,
+                    objects=tuple(map(str, record.objects)),
+                    proxies=dict(record.proxies),
+                )
+                for record in self.delivery.changes
+            ),
+            traffic=self.traffic(),
+        )
+
+    def _workloads(self) -> Iterator[schema.WorkloadStatus]:
+        sessions = {session.name: session for session in self.catalog.sessions}
+        sync = {found.session.name: found for found in self.sync()}
+        domain = self.db.value(trust_domain)
+        for key in BY_KIND(self.db, "WorkloadEntry"):
+            found = self.db.value(workload, key)
+            if found is not None:
+                name = f"{key.namespace}/{key.name}"
+                yield self._workload(found, domain, sessions.get(name), sync.get(name))
+
+    def _workload(
+        self, found: Workload, domain: str, session: Session | None, sync: SessionStatus | None
+    ) -> schema.WorkloadStatus:
+        reason = UNHEALTHY(self.db, found.key) or ""
+        return schema.WorkloadStatus(
+            name=f"{found.namespace}/{found.name}",
+            kind="sidecar" if session is None else session.proxy.kind.name.lower(),
+            address=found.address,
+            labels=dict(found.labels),
+            identity=str(SpiffeId(domain, found.namespace, found.service_account)),
+            connected=session is not None,
+            healthy=not reason,
+            health_reason=reason,
+            certificate_expires=session.proxy.certificate_expires if session else None,
+            sync=tuple(
+                schema.SyncState(
+                    type_name=type_name(one.type_url), state=one.state.value, resources=one.resources
+                )
+                for one in (sync.types if sync else ())
+            ),
+        )
+
+    def _rejection(self, found: Refusal, located: Mapping[ResourceKey, Located]) -> schema.Rejection:
+        ref = found.session.view.refs.get((found.type_url, found.resource))
+        made_by = origins(self.db, ref) if ref is not None else ()
+        return schema.Rejection(
+            proxy=found.session.name,
+            type_name=type_name(found.type_url),
+            resource=found.resource,
+            error=found.error,
+            origins=tuple(dict.fromkeys(_origin_in_words(origin, located) for origin in made_by)),
+            since=found.since,
+        )
+
+    def _diagnostics(self) -> Iterator[schema.DiagnosticReport]:
+        for found in self.sources.diagnostics():
+            yield schema.DiagnosticReport(
+                code=found.code,
+                severity=found.severity.value,
+                message=f"{path_text(found.path)}: {found.message}" if found.path else found.message,
+                resource=str(found.resource or ""),
+                location=str(found.location or ""),
+                hint=found.advice,
+            )
+        for view in self.catalog.views:
+            for (type_url, name), failure in view.failures.items():
+                yield schema.DiagnosticReport(
+                    code="MZ0901",
+                    severity="error",
+                    message=f"{type_name(type_url)} {name} could not be made: {failure}",
+                    resource="",
+                    location=failure.where,
+                    hint="this is a bug of Mizzen: please report it; the last good version stays in force",
+                )
+
+    def names(self) -> Mapping[str, Sequence[str]]:
+        return dict(self.db.value(names))
+
+    def config_dump(self, proxy: str) -> Any | None:
+        """What a connected proxy should run, by type and name, as proto JSON."""
+        session = next((found for found in self.catalog.sessions if found.name == proxy), None)
+        if session is None:
+            return None
+        dump: dict[str, dict[str, Any]] = {name: {} for name in _MESSAGES}
+        for type_url, resources in session.snapshot().resources.items():
+            message_class: type[Message] = getattr(api, _MESSAGES[type_name(type_url)])
+            for name, found in sorted(resources.items()):
+                message = message_class.FromString(found.body)
+                dump[type_name(type_url)][name] = {
+                    "version": found.version,
+                    "config": MessageToDict(message, descriptor_pool=pool()),
+                }
+        return dump
+
+
+def _origin_in_words(origin: Origin, located: Mapping[ResourceKey, Located]) -> str:
+    found = located.get(origin.key)
+    return f"{origin.key} at {found.locate(origin.path)}" if found is not None else str(origin.key)

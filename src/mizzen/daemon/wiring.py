@@ -1,0 +1,200 @@
+"""All construction in one place: from settings to a daemon that runs."""
+
+import asyncio
+import gc
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from mizzen.admin.scrape import TrafficScraper
+from mizzen.admin.server import AdminServer
+from mizzen.ca.authority import Lifetimes
+from mizzen.ca.plugged import open_authority
+from mizzen.ca.server_identity import ServedAs, ServerIdentity
+from mizzen.ca.service import CertificatePolicy, CertificateService, Issuance
+from mizzen.ca.subject import Subject
+from mizzen.ca.tokens import KEY_FILE, JoinTokenKey
+from mizzen.config.resource import ResourceKey
+from mizzen.daemon.catalog import MeshCatalog
+from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
+from mizzen.daemon.health import HealthService
+from mizzen.daemon.refresher import Refresher
+from mizzen.daemon.settings import Settings
+from mizzen.daemon.status import DaemonStatus, Sources
+from mizzen.daemon.store import Store
+from mizzen.daemon.targets import ScrapeTargets
+from mizzen.derive.inputs import SETTINGS, MeshSettings
+from mizzen.derive.mesh import mesh_config
+from mizzen.derive.workloads import workload, workload_key
+from mizzen.errors import UserError
+from mizzen.incremental import Database, Observed
+from mizzen.model.identity import SpiffeId
+from mizzen.rpc.server import ListenError, RpcServer
+from mizzen.sources.files import FileSource
+from mizzen.xds.server import DiscoveryService
+
+_log = logging.getLogger("mizzen")
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Time and chance, handed in."""
+
+    wall: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+    random_bytes: Callable[[int], bytes] = os.urandom
+
+    def epoch(self) -> float:
+        return self.wall().timestamp()
+
+
+class Daemon:
+    """Discovery, CA, configuration and the admin API over one database."""
+
+    def __init__(self, settings: Settings, clocks: Clocks | None = None) -> None:
+        clocks = clocks or Clocks()
+        self._settings = settings
+        self._clocks = clocks
+        self._db = Database()
+        self._store = Store(self._db)
+        self._source = FileSource(settings.config)
+        self._store.apply(self._source.load())
+        self._trust_domain = settings.trust_domain or self._db.value(mesh_config).trust_domain
+        self._db.set(SETTINGS, "mesh", MeshSettings(self._trust_domain))
+        self._store.take_changed()
+
+        self._registry = CollectorRegistry()
+        self._catalog = MeshCatalog(self._db)
+        self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
+        self._discovery = DiscoveryService(self._catalog, self._delivery)
+        self._refresher = Refresher(self._db, self._take_in, clocks.monotonic)
+        self._rpc = self._build_rpc()
+        self._status = self._build_status()
+        self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
+        Gauge("pilot_xds", "Connected proxies.", registry=self._registry).set_function(
+            lambda: len(self._discovery.status())
+        )
+
+    def _build_rpc(self) -> RpcServer:
+        settings, clocks = self._settings, self._clocks
+        authority = open_authority(
+            settings.state_dir / "ca",
+            self._trust_domain,
+            now=clocks.wall(),
+            random_bytes=clocks.random_bytes,
+            lifetimes=_lifetimes(settings),
+        )
+        token_key = JoinTokenKey.open(settings.state_dir / KEY_FILE, clocks.random_bytes)
+        policy = CertificatePolicy(self._trust_domain, self._subject_for, _log_issuance)
+        certificates = CertificateService(authority, token_key, policy, clocks.wall)
+        served_as = _served_as(self._trust_domain, (settings.listen_host, *settings.names))
+        identity = ServerIdentity(authority, served_as, clock=clocks.wall)
+        health = HealthService(self._db, self._report_health)
+        return RpcServer([self._discovery, certificates, health], tls=identity.context)
+
+    def _build_status(self) -> DaemonStatus:
+        clocks = self._clocks
+        targets = ScrapeTargets(self._db, self._catalog)
+        self._scraper = TrafficScraper(
+            targets.agents,
+            targets.allow_policies,
+            monotonic=clocks.monotonic,
+            now=clocks.epoch,
+        )
+        return DaemonStatus(
+            db=self._db,
+            catalog=self._catalog,
+            delivery=self._delivery,
+            sources=Sources(lambda: self._source.diagnostics, lambda: self._source.located),
+            sync=self._discovery.status,
+            traffic=self._scraper.report,
+            now=clocks.epoch,
+            started=clocks.epoch(),
+        )
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until cancelled. Raises UserError where an address is taken."""
+        settings = self._settings
+        try:
+            try:
+                await self._rpc.start(settings.listen_host, settings.listen_port)
+            except ListenError as error:
+                raise UserError(str(error), "choose another with --listen") from error
+            await self._admin.listen_unix(settings.admin_socket or settings.state_dir / "admin.sock")
+            if settings.admin_fd is not None:
+                await self._admin.listen(socket.socket(fileno=settings.admin_fd))
+            elif settings.admin_port:
+                await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
+            # What stands after start-up stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_source())
+                tasks.create_task(self._refresher.run())
+                tasks.create_task(self._scraper.run())
+                ready()
+        finally:
+            await self._admin.close()
+            await self._rpc.close()
+
+    async def _follow_source(self) -> None:
+        async for change in self._source.changes():
+            if self._store.apply(change):
+                self._refresher.request()
+
+    def _take_in(self, observed: Iterable[Observed]) -> None:
+        concerned = self._catalog.take_in(observed)
+        objects = self._store.take_changed()
+        if objects:
+            self._delivery.changed(self._db.revision, objects, concerned)
+
+    def _report_health(self, key: ResourceKey, reason: str) -> None:
+        if self._store.report_health(key, reason):
+            _log.info("%s is %s", key, reason or "healthy")
+            self._refresher.request()
+
+    def _subject_for(self, identity: SpiffeId, name: str) -> Subject:
+        """The telemetry in a workload's certificate: what is registered, not what anybody claims."""
+        found = self._db.value(workload, workload_key(identity.namespace, name))
+        if found is None or found.service_account != identity.service_account:
+            return Subject()
+        return Subject(
+            found.name, found.namespace, found.canonical_name, found.canonical_revision, "Kubernetes"
+        )
+
+
+def _lifetimes(settings: Settings) -> Lifetimes:
+    longest = timedelta(seconds=settings.certificate_ttl_seconds)
+    return Lifetimes(default=longest, maximum=longest)
+
+
+def _log_issuance(issued: Issuance) -> None:
+    caller = issued.caller
+    _log.info(
+        "certificate for %s (%s), by %s, until %s",
+        caller.identity,
+        caller.workload,
+        caller.proof,
+        issued.expires,
+    )
+
+
+def _served_as(trust_domain: str, names: Iterable[str]) -> ServedAs:
+    dns_names, addresses = [], []
+    for name in names:
+        try:
+            addresses.append(ip_address(name))
+        except ValueError:
+            dns_names.append(name)
+    return ServedAs(
+        trust_domain,
+        dns_names=dns_names,
+        addresses=[found for found in addresses if not found.is_unspecified],
+    )
