@@ -12,6 +12,7 @@ from mizzen.config.documents import Document, DocumentError, split
 from mizzen.config.kinds import KINDS, UNREAD, Kind
 from mizzen.config.resource import Located, Location, Path, Resource, ResourceKey
 from mizzen.config.support import is_known, unsupported
+from mizzen.config.types.message import Message
 from mizzen.config.types.metadata import ObjectMeta
 from mizzen.config.validation import validate
 
@@ -105,9 +106,6 @@ class _Reading:
             self._object(item, Place(document, prefix))
 
     def _object(self, item: Any, place: Place) -> None:
-        if type(item) is not dict:
-            self._unidentified(place, Finding("MZ0010", (), "this is not an object"))
-            return
         kind = _kind_of(item)
         if isinstance(kind, Finding):
             self._unidentified(place, kind)
@@ -120,17 +118,14 @@ class _Reading:
             return
         spec = _spec(kind, item)
         findings = [*_extra_members(item), *unsupported(kind.name, item)]
+        for part in (meta, spec):
+            findings += part if isinstance(part, tuple) else ()
         if isinstance(meta, tuple) or isinstance(spec, tuple):
-            findings += (
-                *(meta if isinstance(meta, tuple) else ()),
-                *(spec if isinstance(spec, tuple) else ()),
-            )
             self._report(place, key, findings)
             self.broken.append(key)
             return
         resource = Resource(key, spec, meta.labels, meta.annotations, meta.creation_timestamp)
-        findings += validate(resource)
-        self._take(resource, place, findings)
+        self._take(resource, place, [*findings, *validate(resource)])
 
     def _take(self, resource: Resource[object], place: Place, findings: list[Finding]) -> None:
         """Take an object in, unless it has an error or was there before."""
@@ -169,7 +164,9 @@ def _objects(value: Any) -> Iterator[tuple[Any, Path]]:
         yield value, ()
 
 
-def _kind_of(item: dict[str, Any]) -> Kind | Finding:
+def _kind_of(item: Any) -> Kind | Finding:
+    if type(item) is not dict:
+        return Finding("MZ0010", (), "this is not an object")
     version, name = item.get("apiVersion"), item.get("kind")
     for field_name, given in (("apiVersion", version), ("kind", name)):
         if not isinstance(given, str) or not given:
@@ -208,7 +205,7 @@ def _key(kind: Kind, item: dict[str, Any]) -> ResourceKey | None:
     )
 
 
-def _spec(kind: Kind, item: dict[str, Any]) -> Any:
+def _spec(kind: Kind, item: dict[str, Any]) -> Message | tuple[Finding, ...]:
     spec = item.get("spec")
     if spec is None:
         if kind.spec_required:

@@ -1,6 +1,6 @@
 """What configuration is made of: a resource, its key, and where in which file it was written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from mizzen.frozen import EMPTY, FrozenMap
@@ -72,7 +72,7 @@ class Located:
 
     resource: Resource[object]
     file: str
-    locator: Locator
+    locator: Locator = field(repr=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Located) and (self.resource, self.file) == (other.resource, other.file)

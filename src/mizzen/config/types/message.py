@@ -53,7 +53,7 @@ class Duration(timedelta):
         if text == "0":
             return cls()
         if _WHOLE.fullmatch(text) is None:
-            raise ValueError(f'"{text}" is not a duration: write it as "10s", "1h30m", "0.5s" or "100ms"')
+            raise ValueError(f'"{text}" is not a duration')
         microseconds = sum(float(number) * _UNIT_MICROSECONDS[unit] for number, unit in _TERM.findall(text))
         if microseconds > _LONGEST_SECONDS * 1_000_000:
             raise ValueError(f'"{text}" is longer than the 10,000 years that the API allows')

@@ -1,0 +1,1 @@
+"""The doors in: where configuration comes from. Each source yields Changes."""

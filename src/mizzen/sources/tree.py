@@ -1,0 +1,98 @@
+"""What stands on disk: the files that may hold configuration, and the folders in which something can happen to them."""
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.resource import Location
+
+SUFFIXES: Final = (".yaml", ".yml")
+MAX_DEPTH: Final = 32  # of folders below a root
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Differs wherever a file was written or replaced."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    changed_ns: int
+
+
+@dataclass(slots=True)
+class Tree:
+    """One look at the disk. Names are the roots as they were given, and what is under them."""
+
+    files: dict[str, Signature] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)  # also those to which symbolic links lead
+    unreadable: list[str] = field(default_factory=list)  # nothing is known of what is under these
+    problems: list[Diagnostic] = field(default_factory=list)
+
+    def knows(self, name: str) -> bool:
+        """Whether the look could have seen this file if it were there."""
+        return not any(name == place or name.startswith(place + os.sep) for place in self.unreadable)
+
+
+def look(roots: Iterable[Path], ignore: frozenset[str]) -> Tree:
+    """The files under the roots; a root that is itself a file counts whatever its name is."""
+    tree = Tree()
+    for root in roots:
+        if root.is_dir():
+            _folder(tree, root, ignore, above=())
+            continue
+        tree.folders.add(_nearest_folder(root))
+        try:
+            _file(tree, root)
+        except OSError as error:
+            _unreadable(tree, str(root), error)
+    return tree
+
+
+def _folder(tree: Tree, folder: Path, ignore: frozenset[str], above: tuple[Path, ...]) -> None:
+    real = folder.resolve()
+    if real in above or len(above) > MAX_DEPTH:  # a symbolic link to a folder above it
+        return
+    # The real path, too: a symbolic link that leads elsewhere now must lead to another set of folders to watch.
+    tree.folders |= {str(folder), str(real)}
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        _unreadable(tree, str(folder), error)
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in ignore:
+            continue
+        if entry.is_dir():
+            _folder(tree, folder / entry.name, ignore, (*above, real))
+        elif entry.name.endswith(SUFFIXES):
+            try:
+                _file(tree, entry)
+            except FileNotFoundError:  # deleted just now, or a symbolic link to nowhere
+                continue
+            except OSError as error:
+                _unreadable(tree, entry.path, error)
+
+
+def _file(tree: Tree, file: "Path | os.DirEntry[str]") -> None:
+    name = os.fspath(file)
+    found = file.stat()
+    if file.is_symlink():
+        tree.folders.add(str(Path(name).resolve().parent))
+    if stat.S_ISREG(found.st_mode):
+        tree.files[name] = Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _unreadable(tree: Tree, name: str, error: OSError) -> None:
+    message = f"it cannot be read: {error.strerror or error}; what it held stays in force"
+    tree.unreadable.append(name)
+    tree.problems.append(Diagnostic("MZ0005", message, None, (), Location(name, 1, 1)))
+
+
+def _nearest_folder(path: Path) -> str:
+    """The folder in which a file, or a path that does not exist yet, appears first."""
+    return str(next(parent for parent in path.absolute().parents if parent.is_dir()))
