@@ -12,7 +12,7 @@ from mizzen.lab import kernel
 from mizzen.lab.definition import Traffic, Workload, command_for
 from mizzen.lab.network import Place
 from mizzen.lab.plan import Plan, Programs
-from mizzen.lab.protocol import CallRequest
+from mizzen.lab.protocol import CallRequest, is_called
 from mizzen.lab.traffic import Caller
 from mizzen.processes import Command, ToFile
 
@@ -45,9 +45,7 @@ class Instance:
         return f"{self.workload.namespace}/{self.name}"
 
     def is_called(self, name: str) -> bool:
-        """Whether a user means it by this name: the workload's or the instance's, with or without the namespace."""
-        namespace, slash, rest = name.rpartition("/")
-        return rest in {self.name, self.workload.name} and (not slash or namespace == self.workload.namespace)
+        return is_called(name, self.workload.namespace, self.workload.name, self.name)
 
 
 @dataclass(frozen=True, slots=True)

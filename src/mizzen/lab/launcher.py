@@ -16,9 +16,9 @@ from typing import Self
 import msgspec
 
 from mizzen.errors import UserError
-from mizzen.lab import host_sockets, modes
+from mizzen.lab import host_sockets, modes, registry
 from mizzen.lab.commands import PROGRAMS
-from mizzen.lab.definition import LabDefinition
+from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Isolation, Mode
 from mizzen.lab.plan import (
     Descriptors,
@@ -43,9 +43,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What `mizzen up` was asked for. `port` and `mode` None: the lab chooses."""
+    """What `mizzen up` was asked for. `port` and `mode` None: the lab chooses. `extra` workloads get a Service each."""
 
     definition: LabDefinition
+    extra: tuple[Workload, ...] = ()
     folder: Path  # the working directory of the commands
     config: tuple[Path, ...]
     state_root: Path
@@ -96,10 +97,15 @@ class LabHandle:
         self._reports.close()
         self._keeper.wait_until_gone()
 
+    def ended_well(self) -> bool:
+        """Waits for the end, which is near when there are no more reports; False where the lab died."""
+        self._keeper.wait_until_gone()
+        return self._keeper.process.returncode == 0
+
     def how_it_ended(self) -> str:
-        """After `has_ended`: a line for people."""
+        """After the end: a line for people."""
         status = self._keeper.process.returncode
-        return "the lab has ended" if status == 0 else f"the lab's first process died (status {status})"
+        return "the lab has ended" if status == 0 else f"the lab's first process died (exit status {status})"
 
 
 def launch(options: Options, say: Say) -> LabHandle:
@@ -112,6 +118,8 @@ def launch(options: Options, say: Say) -> LabHandle:
         admin = ours.enter_context(host_sockets.open_next_port(host_sockets.ADMIN_PORT, "the console"))
         claimed = claim(options.state_root, name, exact=options.name is not None)
         ours.callback(os.close, claimed.lock)
+        for workload in options.extra:
+            registry.serve(claimed.registry, workload)
         sockets = _HostSockets(admin, ingress)
         reasons = []
         for isolation in modes.attempts(options.mode):
@@ -168,6 +176,7 @@ def _attempt(
     options: Options, claimed: Claim, sockets: _HostSockets, isolation: Isolation, say: Say
 ) -> LabHandle:
     """Bring the lab up in this isolation. Raises _UnsupportedError, UserError."""
+    workloads = (*options.definition.workloads, *options.extra)
     with contextlib.ExitStack() as ours:
         run = _make_run_folder()
         control = ours.enter_context(host_sockets.open_control(run / "lab.sock"))
@@ -182,7 +191,7 @@ def _attempt(
         plan = Plan(
             name=claimed.name,
             isolation=isolation,
-            definition=options.definition,
+            definition=msgspec.structs.replace(options.definition, workloads=workloads),
             folder=str(options.folder),
             config=tuple(str(folder) for folder in options.config),
             state=str(claimed.folder),

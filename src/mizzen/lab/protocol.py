@@ -13,6 +13,12 @@ from mizzen.lab.modes import Mode
 MAX_LINE_BYTES = 8 << 20
 
 
+def is_called(name: str, namespace: str, workload: str, instance: str) -> bool:
+    """Whether a user means the instance by this name: the workload's or its own, with or without the namespace."""
+    wanted, slash, rest = name.rpartition("/")
+    return rest in {instance, workload} and (not slash or wanted == namespace)
+
+
 class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
     """Answered by LabStatus."""
 
@@ -95,6 +101,9 @@ class InstanceStatus(msgspec.Struct, frozen=True):
     agent: ProcessStatus
     application: ProcessStatus | None  # None for a gateway
     logs: Mapping[str, str]  # app, proxy -> path
+
+    def is_called(self, name: str) -> bool:
+        return is_called(name, self.namespace, self.workload, self.name)
 
 
 class LabStatus(msgspec.Struct, frozen=True, tag="lab"):

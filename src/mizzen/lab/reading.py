@@ -36,6 +36,13 @@ def read_definition(path: Path) -> LabDefinition:
     return _checked(documents[0])
 
 
+def check_extra(definition: LabDefinition, extra: tuple[Workload, ...]) -> None:
+    """The workloads of the command line, which have no place in a file. Raises UserError."""
+    workloads = (*definition.workloads, *extra)
+    for _, message in check(msgspec.structs.replace(definition, workloads=workloads)):
+        raise UserError(f"--workload: {message}")
+
+
 def check(definition: LabDefinition) -> Iterator[Problem]:
     """What is wrong though every field has the right form."""
     names = [workload.name for workload in definition.workloads]
