@@ -1,10 +1,14 @@
 """A discovery server whose snapshots a test sets, and a client that a test scripts."""
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from grpclib.client import Channel, StreamStreamMethod
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
 from mizzen.proto.api import DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node
 from mizzen.rpc.server import RpcServer
@@ -12,6 +16,7 @@ from mizzen.xds.catalog import Rejected
 from mizzen.xds.resource import CLUSTER, ENDPOINT, DiscoveryResource, Snapshot, discovery_resource
 from mizzen.xds.server import DiscoveryLimits, DiscoveryService
 
+_METADATA = {"LABELS": {"app": "cart"}}
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 
@@ -31,6 +36,9 @@ def snapshot(revision: int, *resources: DiscoveryResource, like: Snapshot | None
         for type_url, mapping in by_type.items()
     }
     return Snapshot(revision, MappingProxyType(shared))
+
+
+QUESTION = "type.googleapis.com/z.Question"
 
 
 class FakeSession:
@@ -111,7 +119,9 @@ class DeltaClient:
     async def receive(self, type_url=None, seconds=5.0):
         """The next response, which must be of that type."""
         message = await asyncio.wait_for(self._stream.recv_message(), seconds)
-        assert message is not None, "the server ended the stream"
+        if message is None:
+            trailers = dict(await self._stream._stream.recv_trailers())
+            raise GRPCError(Status(int(trailers["grpc-status"])), unquote(trailers.get("grpc-message", "")))
         assert type_url in (None, message.type_url), f"expected {type_url}, got {names_of(message)}"
         return message
 
@@ -132,18 +142,18 @@ class DeltaClient:
         await self.ack(response)
         return names_of(response)
 
-    async def silent(self, seconds=0.05):
-        """Assert that nothing comes (for so long: the server has nothing that it waits for)."""
-        try:
-            response = await asyncio.wait_for(self._stream.recv_message(), seconds)
-        except TimeoutError:
-            return
-        raise AssertionError(f"unexpected {response.type_url if response else 'end'}: {response and names_of(response)}")
+    async def silent(self):
+        """Assert that the server has nothing to send now.
+
+        It answers a question about a type that is considered last: whatever it could send would come before.
+        """
+        await self.subscribe(QUESTION, "anything new?")
+        assert await self.take(QUESTION) == ["-anything new?"]
 
     async def _send(self, **fields):
         request = DeltaDiscoveryRequest(**fields)
         if self._first:
-            request.node.CopyFrom(Node(id=self._node_id, cluster="c", metadata={"fields": {}}))
+            request.node.CopyFrom(Node(id=self._node_id, cluster="c", metadata=_METADATA))
             self._first = False
         await self._stream.send_message(request)
 
@@ -178,7 +188,8 @@ async def client(port: int, node_id: str = "proxy", ssl=None):
             try:
                 yield DeltaClient(stream, node_id)
             finally:
-                await stream.cancel()
+                with contextlib.suppress(StreamTerminatedError, ProtocolError):
+                    await stream.cancel()
     finally:
         channel.close()
         await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """A certificate authority for tests of the wire."""
 
-import datetime
+import datetime as dt
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_NOW = datetime.datetime.now(datetime.UTC)
-_HOUR = datetime.timedelta(hours=1)
+_NOW = dt.datetime.now(dt.UTC)
+_HOUR = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Issued:
     chain: Path
     key: Path
     serial: int
-    not_after: datetime.datetime
+    not_after: dt.datetime
 
 
 class Authority:

@@ -6,7 +6,9 @@ from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 
 def listeners(revision, like=None, **contents):
-    return snapshot(revision, *(resource(LISTENER, name, content) for name, content in contents.items()), like=like)
+    return snapshot(
+        revision, *(resource(LISTENER, name, content) for name, content in contents.items()), like=like
+    )
 
 
 async def refuse_bad(proxy, type_url, rounds, error="{} is bad"):
@@ -21,24 +23,30 @@ async def refuse_bad(proxy, type_url, rounds, error="{} is bad"):
 
 
 async def test_the_culprit_is_tried_alone_and_held_back():
-    async with discovery(listeners(1, left="1", mid="bad", right="1")) as (server, catalog, events, service):
-        async with client(server.port) as proxy:
-            await proxy.subscribe(LISTENER)
-            assert await refuse_bad(proxy, LISTENER, 3) == [["left", "mid", "right"], ["mid"], ["left", "right"]]
-            await proxy.silent()
-            version = resource(LISTENER, "mid", "bad").version
-            assert events.of("rejected") == [(LISTENER, "mid", version, "mid is bad")]
-            assert events.of("settled") == [(1,)]
-            assert service.status()[0].types[0].state == "rejected"
+    async with (
+        discovery(listeners(1, left="1", mid="bad", right="1")) as (server, catalog, events, service),
+        client(server.port) as proxy,
+    ):
+        await proxy.subscribe(LISTENER)
+        assert await refuse_bad(proxy, LISTENER, 3) == [
+            ["left", "mid", "right"],
+            ["mid"],
+            ["left", "right"],
+        ]
+        await proxy.silent()
+        version = resource(LISTENER, "mid", "bad").version
+        assert events.of("rejected") == [(LISTENER, "mid", version, "mid is bad")]
+        await until(lambda: events.of("settled") == [(1,)])
+        assert service.status()[0].types[0].state == "rejected"
 
-            catalog.set(listeners(2, left="2", mid="bad", right="1"))
-            assert await proxy.take(LISTENER) == ["left"]
-            assert events.of("recovered") == []
+        catalog.set(listeners(2, left="2", mid="bad", right="1"))
+        assert await proxy.take(LISTENER) == ["left"]
+        assert events.of("recovered") == []
 
-            catalog.set(listeners(3, left="2", mid="good", right="1"))
-            assert await proxy.take(LISTENER) == ["mid"]
-            await until(lambda: events.of("recovered") == [(LISTENER, "mid")])
-            assert service.status()[0].types[0].state == "synced"
+        catalog.set(listeners(3, left="2", mid="good", right="1"))
+        assert await proxy.take(LISTENER) == ["mid"]
+        await until(lambda: events.of("recovered") == [(LISTENER, "mid")])
+        assert service.status()[0].types[0].state == "synced"
 
 
 async def test_words_that_name_nobody_are_no_obstacle():
@@ -50,7 +58,7 @@ async def test_words_that_name_nobody_are_no_obstacle():
         while len(events.of("rejected")) < 2 or not events.of("settled"):
             await refuse_bad(proxy, LISTENER, 1, error="something is wrong")
             responses += 1
-            await until(lambda: events.of("settled") or len(events.of("pushed")) > responses)
+            await until(lambda sent=responses: events.of("settled") or len(events.of("pushed")) > sent)
         await proxy.silent()
         assert responses <= 2 * len(names)
         assert {name for _, name, *_ in events.of("rejected")} == {"l3", "l12"}
@@ -60,15 +68,24 @@ async def test_words_that_name_nobody_are_no_obstacle():
 
 
 async def test_words_that_accuse_the_innocent_convict_nobody():
-    async with discovery(listeners(1, left="1", mid="bad", right="1")) as (server, _, events, _), client(server.port) as proxy:
+    async with (
+        discovery(listeners(1, left="1", mid="bad", right="1")) as (server, _, events, _),
+        client(server.port) as proxy,
+    ):
         await proxy.subscribe(LISTENER)
-        assert await refuse_bad(proxy, LISTENER, 5, error="left is bad") == [["left", "mid", "right"], ["left"], ["mid", "right"], ["mid"], ["right"]]
+        assert await refuse_bad(proxy, LISTENER, 5, error="left is bad") == [
+            ["left", "mid", "right"],
+            ["left"],
+            ["mid", "right"],
+            ["mid"],
+            ["right"],
+        ]
         assert [name for _, name, *_ in events.of("rejected")] == ["mid"]
 
 
 async def test_while_it_is_held_back_the_proxy_keeps_the_last_good_one():
     first = listeners(1, left="1")
-    async with discovery(first) as (server, catalog, events, _), client(server.port) as proxy:
+    async with discovery(first) as (server, catalog, *_), client(server.port) as proxy:
         await proxy.subscribe(LISTENER)
         await proxy.take(LISTENER)
         catalog.set(listeners(2, left="bad"))
@@ -78,7 +95,10 @@ async def test_while_it_is_held_back_the_proxy_keeps_the_last_good_one():
 
 
 async def test_going_back_to_the_last_good_one_is_recovery():
-    async with discovery(listeners(1, left="1")) as (server, catalog, events, _), client(server.port) as proxy:
+    async with (
+        discovery(listeners(1, left="1")) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
         await proxy.subscribe(LISTENER)
         await proxy.take(LISTENER)
         catalog.set(listeners(2, left="bad"))
@@ -89,7 +109,10 @@ async def test_going_back_to_the_last_good_one_is_recovery():
 
 
 async def test_removing_what_was_never_taken_is_recovery():
-    async with discovery(listeners(1, left="1", mid="bad")) as (server, catalog, events, _), client(server.port) as proxy:
+    async with (
+        discovery(listeners(1, left="1", mid="bad")) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
         await proxy.subscribe(LISTENER)
         await refuse_bad(proxy, LISTENER, 3)
         catalog.set(listeners(2, left="1"))
@@ -98,7 +121,10 @@ async def test_removing_what_was_never_taken_is_recovery():
 
 
 async def test_a_second_bad_version_is_told_anew():
-    async with discovery(listeners(1, left="bad")) as (server, catalog, events, _), client(server.port) as proxy:
+    async with (
+        discovery(listeners(1, left="bad")) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
         await proxy.subscribe(LISTENER)
         await refuse_bad(proxy, LISTENER, 1)
         catalog.set(listeners(2, left="bad too"))
@@ -109,7 +135,10 @@ async def test_a_second_bad_version_is_told_anew():
 
 
 async def test_a_change_during_isolation_is_what_is_sent():
-    async with discovery(listeners(1, left="1", mid="bad")) as (server, catalog, events, _), client(server.port) as proxy:
+    async with (
+        discovery(listeners(1, left="1", mid="bad")) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
         await proxy.subscribe(LISTENER)
         response = await proxy.receive(LISTENER)
         catalog.set(listeners(2, left="2", mid="2"))
@@ -143,7 +172,10 @@ async def test_a_bad_cluster_holds_up_nothing_else():
 
 
 async def test_an_answer_to_an_older_response_is_no_answer():
-    async with discovery(listeners(1, left="1")) as (server, catalog, events, _), client(server.port) as proxy:
+    async with (
+        discovery(listeners(1, left="1")) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
         await proxy.subscribe(LISTENER)
         first = await proxy.receive(LISTENER)
         await proxy.ack(first)

@@ -1,6 +1,5 @@
 """Make before break: a cluster with its endpoints, then who names it, then what is gone."""
 
-import pytest
 from tests.support.discovery import client, discovery, resource, snapshot, until
 
 from mizzen.xds.delivery import Waits
@@ -108,7 +107,9 @@ async def test_routes_alone_go_at_once():
 
 
 async def test_secrets_wait_for_nobody_as_clusters_may_wait_for_them():
-    changed = snapshot(2, resource(CLUSTER, "tls"), resource(SECRET, "key", "2"), *_but(OLD, CLUSTER, SECRET), like=OLD)
+    changed = snapshot(
+        2, resource(CLUSTER, "tls"), resource(SECRET, "key", "2"), *_but(OLD, CLUSTER, SECRET), like=OLD
+    )
     async with discovery(OLD) as (server, catalog, *_), client(server.port) as proxy:
         await connect(proxy)
         await proxy.subscribe(SECRET, "key")
@@ -125,15 +126,20 @@ async def test_a_listener_leaves_with_the_change_and_its_routes_after_it():
         await connect(proxy)
         catalog.set(gone)
         listeners = await proxy.receive(LISTENER)
-        assert ([each.name for each in listeners.resources], listeners.removed_resources) == (["other"], ["in"])
+        assert ([each.name for each in listeners.resources], listeners.removed_resources) == (
+            ["other"],
+            ["in"],
+        )
         await proxy.silent()
         await proxy.ack(listeners)
         assert await proxy.take(ROUTE) == ["80"]
 
 
-@pytest.mark.parametrize("waits", [Waits(ack=0.05)])
-async def test_no_wait_is_for_ever(waits):
-    async with discovery(OLD, DiscoveryLimits(waits)) as (server, catalog, events, service), client(server.port) as proxy:
+async def test_no_wait_is_for_ever():
+    async with (
+        discovery(OLD, DiscoveryLimits(Waits(ack=0.05))) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
         await connect(proxy)
         catalog.set(NEW)
         clusters = await proxy.receive(CLUSTER)  # never answered
@@ -149,4 +155,9 @@ async def test_no_wait_is_for_ever(waits):
 
 def _but(of, *types):
     """All resources of a snapshot but those of these types."""
-    return [each for type_url, mapping in of.resources.items() if type_url not in types for each in mapping.values()]
+    return [
+        each
+        for type_url, mapping in of.resources.items()
+        if type_url not in types
+        for each in mapping.values()
+    ]

@@ -11,11 +11,11 @@ import pytest
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
+from tests.support.wire_certificates import Authority
 
 from mizzen.proto.api import HealthReport, HealthReportResponse
 from mizzen.rpc.server import ListenError, RpcLimits, RpcServer, peer_of
 from mizzen.rpc.tls import server_context
-from tests.support.wire_certificates import Authority
 
 SPIFFE = "spiffe://cluster.local/ns/shop/sa/cart"
 
@@ -144,7 +144,7 @@ async def test_certificate_and_roots_rotate_without_restart(tmp_path, authority,
 
 async def test_tls_1_1_is_refused(authority, contexts):
     old = authority.client_context()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     async with serving(lambda: contexts[-1]) as (server, _):
         with pytest.raises((ssl.SSLError, ConnectionError)):

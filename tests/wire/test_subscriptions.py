@@ -55,14 +55,18 @@ async def test_unknown_endpoints_and_routes_are_answered_by_empty_ones():
         await proxy.subscribe(ENDPOINT, "nobody")
         response = await proxy.receive(ENDPOINT)
         (assignment,) = response.resources
-        assert ClusterLoadAssignment.FromString(assignment.resource.value) == ClusterLoadAssignment(cluster_name="nobody")
+        assert ClusterLoadAssignment.FromString(assignment.resource.value) == ClusterLoadAssignment(
+            cluster_name="nobody"
+        )
         await proxy.ack(response)
         await proxy.subscribe(ROUTE, "nowhere")
         (routes,) = (await proxy.receive(ROUTE)).resources
         assert RouteConfiguration.FromString(routes.resource.value) == RouteConfiguration(name="nowhere")
 
 
-@pytest.mark.parametrize("type_url", [CLUSTER, SECRET, "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"])
+@pytest.mark.parametrize(
+    "type_url", [CLUSTER, SECRET, "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"]
+)
 async def test_unknown_names_of_other_types_are_answered_as_removed(type_url):
     async with discovery(ONE) as (server, *_), client(server.port) as proxy:
         await proxy.subscribe(type_url, "nobody")
@@ -125,10 +129,14 @@ async def test_events_tell_the_way_of_a_revision():
     async with discovery(snapshot(7, A, EA)) as (server, _, events, service), client(server.port) as proxy:
         await proxy.subscribe(CLUSTER)
         response = await proxy.receive(CLUSTER)
-        assert [(s.state, s.resources, s.acked_revision) for s in service.status()[0].types] == [("pending", 0, None)]
+        assert [(s.state, s.resources, s.acked_revision) for s in service.status()[0].types] == [
+            ("pending", 0, None)
+        ]
         await proxy.ack(response)
         await until(lambda: events.of("settled"))
-        assert [(s.state, s.resources, s.acked_revision) for s in service.status()[0].types] == [("synced", 1, 7)]
+        assert [(s.state, s.resources, s.acked_revision) for s in service.status()[0].types] == [
+            ("synced", 1, 7)
+        ]
     assert events.log == [
         ("pushed", CLUSTER, 7, ("a",), response.ByteSize()),
         ("acked", CLUSTER, 7),

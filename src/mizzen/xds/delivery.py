@@ -192,10 +192,11 @@ class Delivery:
             for type_url, subscription in self._subscriptions.items()
             if type_url in rollout.LOCKSTEP
         )
-        return not under_way and not self._behind()
+        return not under_way and not self._behind() & rollout.ORDERED
 
     def _settle(self) -> None:
-        if self._settled is self._target or any(s.stalled for s in self._subscriptions.values()):
+        stalled = any(subscription.stalled for subscription in self._subscriptions.values())
+        if self._settled is self._target or stalled or self._behind():
             return
         unasked = (t for t in WILDCARD_TYPES - self._subscriptions.keys() if self._target.of(t))
         if any(unasked) or (

@@ -17,6 +17,9 @@ from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE
 _MAKE = frozenset({CLUSTER, ENDPOINT})
 _MOVE = frozenset({LISTENER, ROUTE})
 
+ORDERED = _MAKE | _MOVE
+"""Types that wait for one another. A roll-out is over when none of them is behind."""
+
 LOCKSTEP = frozenset({CLUSTER, LISTENER, ROUTE})
 """Types that come from one snapshot at a time. The others disturb nobody: of them the newest goes at once."""
 
@@ -39,4 +42,4 @@ def leaves_at_once(type_url: str) -> bool:
 
 def may_remove(behind: AbstractSet[str]) -> bool:
     """Whether everything else that is gone may be removed: nothing in force uses it any more."""
-    return not behind & (_MAKE | _MOVE)
+    return not behind & ORDERED

@@ -1,0 +1,119 @@
+"""Slow proxies, many proxies: nobody waits for the slowest, nothing piles up, nothing is encoded twice."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
+
+from mizzen.xds import encoding
+from mizzen.xds.pacing import Pacer
+from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER
+from mizzen.xds.server import DiscoveryLimits
+
+
+async def test_a_proxy_that_does_not_ack_gets_only_the_newest_when_it_does():
+    async with (
+        discovery(snapshot(1, resource(ENDPOINT, "a", "1"))) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
+        await proxy.subscribe(ENDPOINT, "a")
+        first = await proxy.receive(ENDPOINT)
+        for revision in range(2, 30):
+            catalog.set(snapshot(revision, resource(ENDPOINT, "a", str(revision))))
+            await asyncio.sleep(0)
+        await proxy.silent()
+        await proxy.ack(first)
+        assert bodies_of(await proxy.receive(ENDPOINT)) == {"a": "a=29"}
+        assert len([pushed for pushed in events.of("pushed") if pushed[0] == ENDPOINT]) == 2
+
+
+async def test_a_proxy_that_does_not_read_disturbs_nobody_and_is_dropped():
+    big = snapshot(1, *(resource(CLUSTER, f"c{number}", "x" * 100_000) for number in range(200)))
+    limits = DiscoveryLimits(write_seconds=0.5, turns=1)
+    async with discovery(big, limits) as (server, catalog, events, service), AsyncExitStack() as stack:
+        for number in range(3):
+            deaf = await stack.enter_async_context(client(server.port, f"deaf{number}"))
+            await deaf.subscribe(CLUSTER)
+        await until(lambda: len(events.of("pushed")) == 3)
+        catalog.current = snapshot(1, resource(CLUSTER, "small"))
+        good = await stack.enter_async_context(client(server.port, "good"))
+        await good.subscribe(CLUSTER)
+        assert await good.take(CLUSTER) == ["small"]
+        await until(lambda: len(events.of("disconnected")) == 3)
+        assert [status.session.name for status in service.status()] == ["good"]
+
+
+async def test_a_hundred_proxies_share_bytes_and_differences(monkeypatch):
+    encoded = []
+    head = encoding.resource_head
+    monkeypatch.setattr(encoding, "resource_head", lambda *args: encoded.append(args[1]) or head(*args))
+    first = snapshot(
+        1, *(resource(CLUSTER, f"c{n}") for n in range(50)), *(resource(LISTENER, f"l{n}") for n in range(5))
+    )
+    async with discovery(first) as (server, catalog, _, service), AsyncExitStack() as stack:
+        proxies = [await stack.enter_async_context(client(server.port, f"p{n}")) for n in range(100)]
+        for proxy in proxies:
+            await proxy.subscribe(CLUSTER)
+        for proxy in proxies:
+            assert len(await proxy.take(CLUSTER)) == 50
+        change = snapshot(
+            2,
+            *first.of(CLUSTER).values(),
+            resource(CLUSTER, "c0", "2"),
+            *first.of(LISTENER).values(),
+            like=first,
+        )
+        catalog.set(change)
+        for proxy in proxies:
+            assert await proxy.take(CLUSTER) == ["c0"]
+        assert len(encoded) == 55 + 1
+        assert service._shared.differences.computed == 2
+
+
+async def test_names_are_shared_by_proxies_that_ask_for_the_same():
+    names = [f"c{n}" for n in range(50)]
+    async with discovery(snapshot(1, *(resource(ENDPOINT, name) for name in names))) as (
+        server,
+        _,
+        _,
+        service,
+    ):
+        async with AsyncExitStack() as stack:
+            for number in range(5):
+                proxy = await stack.enter_async_context(client(server.port, f"p{number}"))
+                await proxy.subscribe(ENDPOINT, *names[:25])
+                await proxy.subscribe(ENDPOINT, *names[25:])
+                taken = await proxy.take(ENDPOINT)
+                assert sorted(taken + (await proxy.take(ENDPOINT) if len(taken) < 50 else [])) == sorted(
+                    names
+                )
+            held = {id(c.delivery._subscriptions[ENDPOINT].names) for c in service._conversations}
+            assert len(held) == 1
+        await until(lambda: not service.status())
+
+
+async def test_a_turn_ends_before_its_holder_does():
+    pacer = Pacer(turns=1, patience_seconds=0.01)
+    release = asyncio.Event()
+
+    async def slow():
+        async with pacer.turn():
+            await release.wait()
+
+    waiting = asyncio.create_task(slow())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5), pacer.turn():
+        assert not waiting.done()
+    release.set()
+    await waiting
+    async with asyncio.timeout(5), pacer.turn():
+        pass
+    assert pacer._free._value == 1
+
+
+async def test_a_large_state_in_one_response():
+    many = snapshot(1, *(resource(CLUSTER, f"outbound|80||service-{n}", "x" * 1000) for n in range(2000)))
+    async with discovery(many) as (server, *_), client(server.port) as proxy:
+        await proxy.subscribe(CLUSTER)
+        response = await proxy.receive(CLUSTER)
+        assert len(names_of(response)) == 2000
