@@ -8,15 +8,18 @@ import yaml
 from mizzen.lab.definition import Workload
 
 _EXTRA_PORT_NAME = "http"
+# Istio's mark of a workload whose proxy takes mutual TLS; every workload of the lab has one.
+_TAKES_MUTUAL_TLS = {"security.istio.io/tlsMode": "istio"}
 
 
 def register(folder: Path, instance: str, workload: Workload, address: str) -> None:
     """Write the WorkloadEntry of one instance. Raises OSError."""
     named_ports = {port.name: port.number for port in workload.declared_ports() if port.name}
+    labels = {**workload.labels, **_TAKES_MUTUAL_TLS}
     spec = {
         "address": address,
         "serviceAccount": workload.service_account,
-        "labels": workload.labels,
+        "labels": labels,
         **({"ports": named_ports} if named_ports else {}),
     }
     _write(
@@ -24,7 +27,7 @@ def register(folder: Path, instance: str, workload: Workload, address: str) -> N
         {
             "apiVersion": "networking.istio.io/v1",
             "kind": "WorkloadEntry",
-            "metadata": {"name": instance, "namespace": workload.namespace, "labels": workload.labels},
+            "metadata": {"name": instance, "namespace": workload.namespace, "labels": labels},
             "spec": spec,
         },
     )
