@@ -97,12 +97,13 @@ class Daemon:
     health: list[tuple[bool, str]] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
+    host: str = "127.0.0.1"
     port: int = 0
     _server: RpcServer | None = None
 
     async def start(self) -> None:
         self._server = RpcServer([self], self._tls())
-        await self._server.start("127.0.0.1", self.port)
+        await self._server.start(self.host, self.port)
         self.port = self._server.port
         (self.folder / "root.pem").write_text(self.authority.root_pem)
         (self.folder / "token").write_text(TOKEN + "\n")
@@ -229,6 +230,42 @@ def serve_app_over_mtls(daemon: Daemon, address: str, port: int, app_port: int) 
     )
 
 
+def answer_by_itself(daemon: Daemon, address: str, port: int) -> None:
+    """Let Envoy listen in plaintext, answer "hello" itself, and log each request to its output."""
+    log = {"name": "stdout", "typed_config": typed(api.StdoutAccessLog())}
+    answer = {"status": 200, "body": {"inline_string": "hello"}}
+    connections = api.HttpConnectionManager(
+        stat_prefix="inbound",
+        access_log=[log],
+        route_config={
+            "name": "r",
+            "virtual_hosts": [
+                {
+                    "name": "v",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "direct_response": answer}],
+                }
+            ],
+        },
+        http_filters=[{"name": "envoy.filters.http.router", "typed_config": typed(api.Router())}],
+    )
+    daemon.listeners["inbound"] = api.Listener(
+        name="inbound",
+        traffic_direction="INBOUND",
+        address=_socket_address(address, port),
+        filter_chains=[
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": typed(connections),
+                    }
+                ]
+            }
+        ],
+    )
+
+
 def _socket_address(address: str, port: int):
     return {"socket_address": {"address": address, "port_value": port}}
 
@@ -240,9 +277,9 @@ class RunningAgent:
     child: Child
     log: list[str]
 
-    async def http(self, path: str) -> tuple[int, bytes]:
-        reader, writer = await asyncio.open_connection(self.address, 15020)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    async def http(self, path: str, port: int = 15020) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection(self.address, port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -278,7 +315,7 @@ async def running_agent(daemon: Daemon, address: str, *extra: str, **options):
     state = daemon.folder / f"state-{address}"
     argv = (
         sys.executable, "-m", "mizzen.agent", "--name", "app-1", "--namespace", "shop", "--address", address,
-        "--service-account", "seller", "--daemon", f"127.0.0.1:{daemon.port}",
+        "--service-account", "seller", "--daemon", f"{daemon.host}:{daemon.port}",
         "--root-cert", str(daemon.folder / "root.pem"), "--token-file", str(daemon.folder / "token"),
         "--state-dir", str(state), "--interception", "none", "--label", "app=app", "--drain-min-seconds", "0", *extra,
     )  # fmt: skip

@@ -92,9 +92,13 @@ def build_bootstrap(settings: Settings) -> Message:
     )
 
 
-def write_bootstrap(message: Message, path: Path, owner_uid: int | None) -> None:
-    """Write the message as JSON for Envoy and for people; only Envoy's user may read it. Raises UserError."""
-    text = MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
+def bootstrap_text(message: Message) -> str:
+    """As JSON, for Envoy and for people."""
+    return MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
+
+
+def write_bootstrap(text: str, path: Path, owner_uid: int | None) -> None:
+    """Keep a copy for people; only Envoy's user may read it. Raises UserError."""
     try:
         with os.fdopen(_open_private(path), "w") as file:
             os.fchmod(file.fileno(), 0o600)

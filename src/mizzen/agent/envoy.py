@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from mizzen.agent.settings import BOOTSTRAP_FILE, Interception, Settings
+from mizzen.agent.settings import Interception, Settings
 from mizzen.errors import UserError
 from mizzen.processes import Command, Restart, Supervised, ToLines
 
@@ -42,6 +42,7 @@ class Envoy:
     def __init__(
         self,
         settings: Settings,
+        bootstrap: str,
         binary: Path,
         uid: int | None,
         *,
@@ -54,7 +55,7 @@ class Envoy:
         self._on_exit = on_exit
         # A descriptor: Envoy's user may be unable to pass the folders above the binary.
         self._descriptor = _open(binary)
-        self._supervised = Supervised(self._command(settings, uid), _RESTART, on_exit=self._ended)
+        self._supervised = Supervised(self._command(settings, bootstrap, uid), _RESTART, on_exit=self._ended)
 
     @property
     def pid(self) -> int | None:
@@ -74,12 +75,13 @@ class Envoy:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _command(self, settings: Settings, uid: int | None) -> Command:
+    def _command(self, settings: Settings, bootstrap: str, uid: int | None) -> Command:
         return Command(
             name="Envoy",
             argv=(
                 f"/proc/self/fd/{self._descriptor}",
-                *("--config-path", BOOTSTRAP_FILE),
+                # Not the file: Envoy resolves its path, and may be unable to pass the folders above.
+                *("--config-yaml", bootstrap),
                 *("--concurrency", str(settings.concurrency)),
                 *("--log-level", "info" if settings.debug else "warning"),
                 *("--drain-time-s", str(_LISTENER_DRAIN_SECONDS)),

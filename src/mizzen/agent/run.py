@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mizzen.agent import ports
-from mizzen.agent.bootstrap import build_bootstrap, write_bootstrap
+from mizzen.agent.bootstrap import bootstrap_text, build_bootstrap, write_bootstrap
 from mizzen.agent.capture import AGENT_MARK, EnvoyTraffic, capture
 from mizzen.agent.certificates import Certificates
 from mizzen.agent.credentials import Credentials
@@ -61,8 +61,14 @@ class Agent:
         self._http = HttpServer(
             {"/healthz/ready": self._ready, "/stats/prometheus": self._metrics, "/status": self._status}
         )
+        self._bootstrap = bootstrap_text(build_bootstrap(settings))
         self._envoy = Envoy(
-            settings, _binary(settings), self._uid, on_line=_envoy_said, on_exit=self._envoy_ended
+            settings,
+            self._bootstrap,
+            _binary(settings),
+            self._uid,
+            on_line=_envoy_said,
+            on_exit=self._envoy_ended,
         )
         self._look_again = asyncio.Event()
         self._missing = "starting"
@@ -92,7 +98,7 @@ class Agent:
         """Envoy first, as it takes longest; it waits for its certificate and the daemon by itself."""
         if self._settings.interception is Interception.REDIRECT:
             capture(EnvoyTraffic(self._settings.envoy_uid, self._settings.mark))
-        write_bootstrap(build_bootstrap(self._settings), Path(BOOTSTRAP_FILE), self._uid)
+        write_bootstrap(self._bootstrap, Path(BOOTSTRAP_FILE), self._uid)
         secrets = await serve_secrets(self._secrets, private_socket(Path(SDS_SOCKET), self._uid))
         running.push_async_callback(secrets.close)
         self._envoy.start()
