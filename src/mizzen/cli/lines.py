@@ -123,4 +123,5 @@ def _written(section: Section, count: int) -> list[Text]:
     name = Text(section.name, BOLD)
     if hidden:
         name.append(f"  +{hidden} more", DIM)
-    return [row(cell(name, section.name_width), section.columns), *section.lines[:count]]
+    heading = row(cell(name, section.name_width), section.columns) if section.columns else name
+    return [heading, *section.lines[:count]]

@@ -5,7 +5,6 @@ commands from the table alone, so that the first page imports none of them (`miz
 the libraries of the mesh do not).
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,8 +133,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(_one_line(error.format_message()))
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        return _end_of_pipe()
     except Exception as error:  # noqa: BLE001 - the door: a traceback is for the report, not for the terminal
         from mizzen.cli.crash import report_crash
 
@@ -154,10 +151,3 @@ def _fail(message: str, *, code: int = 1) -> int:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split()).rstrip(".")
-
-
-def _end_of_pipe() -> int:
-    """`mizzen status | head`: the reader has left. What is still buffered must not fail at exit."""
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - a device
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return 0

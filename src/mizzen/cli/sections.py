@@ -196,8 +196,8 @@ def _denials(mesh: MeshStatus, width: int) -> Section:
 
 def _denial_lines(denial: Denial, now: float, width: int) -> list[Text]:
     caller = short_identity(denial.source_principal) or "a caller without identity"
-    ago = f"{duration(now - denial.last_seen)} ago" if denial.last_seen else "before the daemon began"
-    times = f"  {denial.requests_total:,} times, the last {ago}"
+    ago = f"{duration(now - denial.last_seen)} ago" if denial.last_seen else "before the daemon started"
+    times = f"  {denial.requests_total:,} times, {ago}"
     who: list[Part] = [("403 ", BAD), (caller, BOLD), " → ", (denial.destination, BOLD)]
     if width >= WIDE:
         return [_cut(width, *who, "  ", (denial.policy, BAD), (times, DIM))]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mizzen.cli.lines import BAD, BOLD, DIM, GOOD, cell, clean, row
 from mizzen.cli.snapshot import Snapshot
-from mizzen.cli.view import make_console, render
+from mizzen.cli.view import make_console, print_lines, render
 
 
 class CheckState(Enum):
@@ -66,6 +66,4 @@ def _indented(words: str, width: int) -> Text:
 def print_status(snapshot: Snapshot, console: Console | None = None) -> None:
     """`mizzen status`: what the live view shows, once and whole."""
     console = console or make_console()
-    for line in render(snapshot, max(console.width, 80), None):
-        line.rstrip()
-        console.print(line, soft_wrap=True)
+    print_lines(render(snapshot, max(console.width, 80), None), console)

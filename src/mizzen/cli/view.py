@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -42,6 +43,10 @@ class Lab(Protocol):
         ...
 
 
+class LabEndedError(Exception):
+    """The lab that was watched is gone."""
+
+
 class Watch:
     """Asks a lab again and again, and remembers what it said last while it is silent."""
 
@@ -52,7 +57,7 @@ class Watch:
         self._lab_heard = self._mesh_heard = clock()
 
     def look(self) -> Snapshot:
-        """Raises UserError once the lab itself has not answered for some seconds."""
+        """Raises LabEndedError once the lab itself has not answered for some seconds."""
         last, mesh = self._last, self._last.mesh
         state = last.lab
         try:
@@ -60,11 +65,11 @@ class Watch:
             self._lab_heard = self._clock()
         except (UserError, OSError) as error:
             if self._clock() - self._lab_heard > _PATIENCE_SECONDS:
-                raise UserError("the lab has ended", "its logs say why: mizzen logs") from error
+                raise LabEndedError from error
         try:
             mesh = read_mesh(self._lab.admin_get("/api/v1/status"))
             self._mesh_heard = self._clock()
-        except (UserError, OSError):
+        except (UserError, OSError, msgspec.ValidationError):
             pass  # the daemon is starting or being restarted; the proxies go on
         self._last = Snapshot(
             last.name, last.mode, self._lab.urls, mesh, state, self._clock() - self._mesh_heard
@@ -79,7 +84,7 @@ def run_view(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Show the lab until the user presses Ctrl-C, then return. Raises UserError when the lab ends by itself.
+    """Show the lab until it ends, then return. Ctrl-C passes through as KeyboardInterrupt: what it stops is the caller's.
 
     On the alternate screen, so that what the terminal held before is there again afterwards. Where there is no
     terminal, the lab is shown once.
@@ -87,16 +92,23 @@ def run_view(
     console = console or make_console()
     watch = Watch(lab, clock)
     if not console.is_terminal:
-        console.print(Group(*render(watch.look(), console.width, None)), soft_wrap=True)
+        print_lines(render(watch.look(), console.width, None), console)
         return
-    try:
-        with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
-            while True:
+    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            try:
                 snapshot = watch.look()
-                live.update(Group(*render(snapshot, console.width, console.height)), refresh=True)
-                pause(_INTERVAL_SECONDS)
-    except KeyboardInterrupt:
-        return
+            except LabEndedError:
+                return
+            live.update(Group(*render(snapshot, console.width, console.height)), refresh=True)
+            pause(_INTERVAL_SECONDS)
+
+
+def print_lines(lines: Sequence[Text], console: Console) -> None:
+    """For files and pipes as well: no blanks at the ends of lines, and no line is broken."""
+    for line in lines:
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
 def make_console() -> Console:
@@ -115,7 +127,10 @@ def render(snapshot: Snapshot, width: int, height: int | None) -> list[Text]:
     body = fit(build_sections(snapshot, width), room)
     if height is not None:
         body += [Text()] * (room - len(body))  # the last line stays where it is
-    return [*head, *body, *foot]
+    lines = [*head, *body, *foot]
+    for line in lines:
+        line.truncate(width)  # columns have a least width; a terminal need not
+    return lines
 
 
 def _head(snapshot: Snapshot, width: int) -> list[Text]:
