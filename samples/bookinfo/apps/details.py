@@ -7,14 +7,12 @@ def details(_request: Request) -> Answer:
     return json_answer(
         {
             "id": 0,
-            "author": "William Shakespeare",
-            "year": 1595,
-            "type": "paperback",
-            "pages": 200,
-            "publisher": "PublisherA",
+            "author": "Herman Melville",
+            "year": 1851,
+            "type": "hardcover",
+            "pages": 635,
+            "publisher": "Foremast Press",
             "language": "English",
-            "isbn-10": "1234567890",
-            "isbn-13": "123-1234567890",
         }
     )
 

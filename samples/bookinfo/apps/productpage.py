@@ -17,8 +17,8 @@ PAGE = Template((HERE / "page.html").read_text(encoding="utf-8"))
 STYLE = (HERE / "static" / "style.css").read_bytes()
 PRODUCT = {
     "id": 0,
-    "title": "The Comedy of Errors",
-    "description": "One of Shakespeare's earliest plays: two pairs of twins, one city, and every possible confusion.",
+    "title": "Moby-Dick",
+    "description": "A whaling ship, a captain with a grudge, and the largest whale that anybody has ever argued with.",
 }
 _MAX_STARS = 5
 

@@ -31,7 +31,7 @@ class Flaky:
 
 
 def ratings(_request: Request) -> Answer:
-    return json_answer({"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}})
+    return json_answer({"id": 0, "ratings": {"Ada": 5, "Grace": 4}})
 
 
 def slow(request: Request) -> Answer:

@@ -9,8 +9,8 @@ from service import VERSION, Answer, Request, call, json_answer, serve
 STAR_COLOR = {"v2": "black", "v3": "red"}.get(VERSION, "")
 RATINGS = os.environ.get("RATINGS_URL", "http://ratings:9080")
 TEXTS = {
-    "Reviewer1": "An extremely entertaining play by Shakespeare. The slapstick humour is refreshing!",
-    "Reviewer2": "Absolutely fun and entertaining. The play lacks thematic depth when compared to other plays.",
+    "Ada": "I came for the whale and stayed for the chapters on rope. Nobody had told me how funny it is.",
+    "Grace": "A long voyage with a captain who takes no advice. Best read with a view of the sea.",
 }
 
 
