@@ -11,15 +11,8 @@ from typing import Any, Final
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Path, path_text
 
-_POLICIES = tuple(
-    policy + scope
-    for policy in ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
-    for scope in ("", ".portLevelSettings[]")
-)
-
-
-def _in_each_policy(*fields: str) -> tuple[str, ...]:
-    return tuple(f"{policy}.{field}" for policy in _POLICIES for field in fields)
+_POLICIES = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
+_PORT_POLICIES = tuple(f"{policy}.portLevelSettings[]" for policy in _POLICIES)
 
 
 def _under(parent: str, fields: str) -> tuple[str, ...]:
@@ -38,16 +31,15 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "DestinationRule": (
             "spec.workloadSelector",
-            *_in_each_policy(
-                "tunnel",
-                "proxyProtocol",
-                "retryBudget",
-                "tls.credentialName",
-                "tls.caCrl",
-                "loadBalancer.localityLbSetting",
-                "loadBalancer.zoneAwareLbSetting",
-                "loadBalancer.warmup",
-                "loadBalancer.warmupDurationSecs",
+            *(path for policy in _POLICIES for path in _under(policy, "tunnel proxyProtocol retryBudget")),
+            *(
+                path
+                for policy in (*_POLICIES, *_PORT_POLICIES)
+                for path in _under(
+                    policy,
+                    "tls.credentialName tls.caCrl loadBalancer.localityLbSetting loadBalancer.zoneAwareLbSetting"
+                    " loadBalancer.warmup loadBalancer.warmupDurationSecs",
+                )
             ),
         ),
         "Gateway": (

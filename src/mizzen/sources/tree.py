@@ -16,7 +16,7 @@ MAX_DEPTH: Final = 32  # of folders below a root
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Differs wherever a file was written or replaced."""
+    """Differs wherever a file was written, replaced or made readable."""
 
     device: int
     inode: int
@@ -84,7 +84,7 @@ def _file(tree: Tree, file: "Path | os.DirEntry[str]") -> None:
     if file.is_symlink():
         tree.folders.add(str(Path(name).resolve().parent))
     if stat.S_ISREG(found.st_mode):
-        tree.files[name] = Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        tree.files[name] = Signature(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
 
 
 def _unreadable(tree: Tree, name: str, error: OSError) -> None:

@@ -1,0 +1,346 @@
+"""Text -> resources and diagnostics."""
+
+import textwrap
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.config.decode import decode
+from mizzen.config.diagnostics import CATALOGUE
+from mizzen.config.resource import ResourceKey
+from mizzen.config.types import networking
+from mizzen.frozen import FrozenMap
+
+
+def read(text):
+    return decode(textwrap.dedent(text), "f.yaml")
+
+
+def lines(text):
+    """Diagnostics as (code, line:column, message)."""
+    return [
+        (each.code, f"{each.location.line}:{each.location.column}", each.message)
+        for each in read(text).diagnostics
+    ]
+
+
+def virtual_service(body):
+    """A VirtualService whose spec begins at line 5, column 3."""
+    head = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews, namespace: shop}\nspec:\n"
+    return head + textwrap.indent(textwrap.dedent(body), "  ")
+
+
+ROUTED = """\
+hosts: [reviews]
+http:
+- route:
+  - destination: {host: reviews}
+"""
+
+
+def test_a_resource():
+    (found,) = read(
+        """\
+        # a comment
+        apiVersion: networking.istio.io/v1beta1
+        kind: VirtualService
+        metadata:
+          name: reviews
+          namespace: shop
+          labels: {team: web}
+          annotations: {note: "1"}
+          creationTimestamp: 2024-05-01T10:00:00Z
+          uid: abc
+        spec:
+          hosts: [reviews]
+          http:
+          - match:
+            - headers:
+                end-user: {exact: jason}
+            timeout: 1.5s
+            route:
+            - destination: {host: reviews, port: {number: 9080}}
+              weight: 80
+            - destination: {host: reviews, subset: v2}
+              weight: 20
+        status: {anything: goes}
+        """
+    ).located
+    resource = found.resource
+    assert resource.key == ResourceKey("VirtualService", "shop", "reviews")
+    assert str(resource.key) == "VirtualService shop/reviews"
+    assert resource.labels == {"team": "web"}
+    assert resource.annotations == {"note": "1"}
+    assert resource.created == "2024-05-01T10:00:00Z"
+    route = resource.spec.http[0]
+    assert route.timeout == timedelta(seconds=1.5)
+    assert route.match[0].headers == FrozenMap({"end-user": networking.StringMatch(exact="jason")})
+    assert [each.weight for each in route.route] == [80, 20]
+    assert route.route[0].destination.port == networking.PortSelector(number=9080)
+    assert str(found.locate(("spec", "http", 0, "timeout"))) == "f.yaml:17:5"
+    hash(resource)
+
+
+def test_positions_take_no_part_in_equality():
+    text = virtual_service(ROUTED)
+    (one,), (other,) = decode(text, "f.yaml").located, decode(f"# a comment\n{text}", "f.yaml").located
+    assert one == other
+    assert one.resource == other.resource
+    assert one.locate(()).line + 1 == other.locate(()).line
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1", "v1alpha3"])
+def test_all_versions_are_one_type(version):
+    decoded = read(virtual_service(ROUTED).replace("/v1", f"/{version}"))
+    assert isinstance(decoded.located[0].resource.spec, networking.VirtualService)
+
+
+def test_objects_without_a_namespace_are_in_default():
+    assert read("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}").located[
+        0
+    ].resource.key == ResourceKey("Service", "default", "a")
+
+
+def test_lists_are_flattened_and_their_places_kept():
+    decoded = read(
+        """\
+        apiVersion: v1
+        kind: List
+        items:
+        - apiVersion: v1
+          kind: Service
+          metadata: {name: a}
+          spec:
+            ports: [{port: 80}]
+        - apiVersion: v1
+          kind: Service
+          metadata: {name: b}
+          spec:
+            ports: [{port: 0}]
+        """
+    )
+    assert [str(each.resource.key) for each in decoded.located] == ["Service default/a"]
+    assert str(decoded.located[0].locate(("spec", "ports"))) == "f.yaml:8:5"
+    assert [str(each.location) for each in decoded.diagnostics] == ["f.yaml:13:20"]
+    assert decoded.broken == (ResourceKey("Service", "default", "b"),)
+
+
+def test_target_ports_are_numbers_or_names():
+    decoded = read(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+        "spec: {ports: [{name: a, port: 80, targetPort: http}, {name: b, port: 81, targetPort: 8080}]}"
+    )
+    assert [port.target_port for port in decoded.located[0].resource.spec.ports] == ["http", 8080]
+
+
+def test_nulls_of_fields_are_dropped_as_an_api_server_does():
+    decoded = read(virtual_service(ROUTED + "tcp: null\nexportTo:\n"))
+    assert decoded.diagnostics == ()
+    assert decoded.located[0].resource.spec.tcp == ()
+
+
+def test_the_settings_of_the_mesh():
+    decoded = read(
+        """\
+        apiVersion: mesh.istio.io/v1alpha1
+        kind: MeshConfig
+        spec: {trustDomain: example.org, outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
+        """
+    )
+    (found,) = decoded.located
+    assert found.resource.key == ResourceKey("MeshConfig", "", "default")
+    assert found.resource.spec.trust_domain == "example.org"
+    assert found.resource.spec.enable_auto_mtls is True
+
+
+# What is wrong in the spec of a VirtualService -> code, place, words of the message.
+MISTAKES = {
+    "an unknown field": (
+        ROUTED + "  retrys: {attempts: 1}\n",
+        ("MZ0020", "9:5", 'the API has no field "retrys" here'),
+    ),
+    "a list instead of a mapping": (
+        "hosts: [a]\nhttp:\n- route:\n  - destination: [a]\n",
+        ("MZ0021", "8:20", "expected a mapping, found a list"),
+    ),
+    "a mapping instead of a list": (
+        "hosts: [a]\nhttp:\n  route:\n  - destination: {host: a}\n",
+        ("MZ0021", "7:5", "expected a list, found a mapping"),
+    ),
+    "a boolean by accident": (
+        "hosts: [a]\nhttp:\n- match: [{headers: {debug: {exact: yes}}}]\n  route: [{destination: {host: a}}]\n",
+        ("MZ0021", "7:39", "expected a text, found the boolean true"),
+    ),
+    "a number in quotes": (
+        'hosts: [a]\nhttp:\n- route: [{destination: {host: a}, weight: "9"}]\n',
+        ("MZ0021", "7:46", 'expected a whole number, found the text "9"'),
+    ),
+    "an unknown word": (
+        "hosts: [a]\nhttp:\n- redirect: {authority: a, derivePort: FROM_REQUEST}\n",
+        ("MZ0022", "7:42", 'the text "FROM_REQUEST" is none of FROM_PROTOCOL_DEFAULT, FROM_REQUEST_PORT'),
+    ),
+    "no unit": (ROUTED + '  timeout: "10"\n', ("MZ0023", "9:14", '"10" is not a duration')),
+    "a bare number as duration": (
+        ROUTED + "  timeout: 10\n",
+        ("MZ0023", "9:14", "expected a duration, found the number 10"),
+    ),
+    "a missing field": (
+        "hosts: [a]\nhttp:\n- route: [{weight: 1}]\n",
+        ("MZ0024", "7:13", 'the field "destination" is missing'),
+    ),
+    "a number out of range": (
+        "hosts: [a]\nhttp:\n- match: [{port: -1}]\n  route: [{destination: {host: a}}]\n",
+        ("MZ0025", "7:20", "-1 is not between 0 and 4294967295"),
+    ),
+    "an item that is missing": (
+        "hosts: [a]\nhttp:\n-\n",
+        ("MZ0021", "7:4", "expected a mapping, found nothing"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_in_fields(body, expected):
+    assert lines(virtual_service(body)) == [expected]
+    decoded = read(virtual_service(body))
+    assert decoded.located == ()
+    assert decoded.broken == (ResourceKey("VirtualService", "shop", "reviews"),)
+    assert decoded.complete
+
+
+def test_all_mistakes_are_told_at_once():
+    codes = [
+        code for code, *_ in lines(virtual_service("hosts: a\nhttp:\n- timeout: x\n  rout: []\n  route: 1\n"))
+    ]
+    assert sorted(codes) == ["MZ0020", "MZ0021", "MZ0021", "MZ0023"]
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (ROUTED + "  retrys: {}\n", 'write "retries"'),
+        (ROUTED + "  timeout: 10\n", 'name the unit: "10s"'),
+        ("hosts: [8080]\n", 'put it in quotes: "8080"'),
+    ],
+)
+def test_hints_say_what_to_do(body, hint):
+    assert hint in [each.hint for each in read(virtual_service(body)).diagnostics]
+
+
+# A document that is no good object -> code, place, words; whether we know that nothing else is in the text.
+NO_OBJECTS = [
+    ("- a\n", ("MZ0010", "1:1", "this is not an object")),
+    ("kind: Service\n", ("MZ0011", "1:1", "the object has no apiVersion")),
+    ("apiVersion: v1\n", ("MZ0011", "1:1", "the object has no kind")),
+    ("apiVersion: v1\nkind: Service\n", ("MZ0011", "1:1", "the object has no name")),
+    (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: 7}\n",
+        ("MZ0021", "3:18", "expected a text, found the number 7"),
+    ),
+    (
+        "apiVersion: networking.istio.io/v2\nkind: Gateway\nmetadata: {name: a}\n",
+        ("MZ0013", "1:13", "Gateway has no version networking.istio.io/v2"),
+    ),
+    (
+        "apiVersion: networking.istio.io/v1\nkind: VirtualServce\nmetadata: {name: a}\n",
+        ("MZ0014", "2:7", "networking.istio.io has no kind VirtualServce"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), NO_OBJECTS)
+def test_what_is_no_object(text, expected):
+    assert lines(text) == [expected]
+    assert not read(text).complete
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "words"),
+    [
+        ("apps/v1", "Deployment", "Deployment of apps is not read by Mizzen"),
+        ("networking.istio.io/v1", "Sidecar", "Sidecar of networking.istio.io is not read by Mizzen yet"),
+        (
+            "gateway.networking.k8s.io/v1",
+            "Gateway",
+            "Gateway of gateway.networking.k8s.io is not read by Mizzen",
+        ),
+    ],
+)
+def test_kinds_that_are_not_read_are_a_warning(api_version, kind, words):
+    decoded = read(f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n")
+    assert [(each.code, each.message) for each in decoded.diagnostics] == [("MZ0012", words)]
+    assert decoded.complete
+
+
+def test_a_broken_document_disturbs_only_itself():
+    decoded = read("a: [\n---\n" + virtual_service(ROUTED) + "---\n{\n")
+    assert len(decoded.located) == 1
+    assert [str(each.location) for each in decoded.diagnostics] == ["f.yaml:2:1", "f.yaml:13:1"]
+    assert not decoded.complete
+
+
+def test_an_object_twice_in_one_text():
+    decoded = read(virtual_service(ROUTED) + "---\n" + virtual_service(ROUTED))
+    assert len(decoded.located) == 1
+    (problem,) = decoded.diagnostics
+    assert (problem.code, problem.location.line) == ("MZ0007", 10)
+    assert "f.yaml:1:1" in problem.message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(encoding):
+    data = virtual_service("# \u00e9\n" + ROUTED).encode(encoding)
+    assert len(decode(data, "f.yaml").located) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "at"),
+    [
+        (b"a: 1\nb: \xff\n", "the byte 0xff is not UTF-8", "f.yaml:2:4"),
+        (b"\x7fELF\x00\xff", "this is a binary file", "f.yaml:1:6"),
+        (b"a\x00b", "U+0000", "f.yaml:1:2"),
+        (b"\xff\xfea", "UTF-16", "f.yaml:1:3"),
+    ],
+)
+def test_what_is_no_text(data, words, at):
+    (problem,) = decode(data, "f.yaml").diagnostics
+    assert (problem.code, str(problem.location)) == ("MZ0004", at)
+    assert words in problem.message
+
+
+@given(st.binary() | st.text())
+def test_nothing_makes_it_raise(data):
+    decode(data, "f.yaml")
+
+
+KNOWN = st.sampled_from(
+    ["apiVersion", "kind", "metadata", "spec", "name", "hosts", "http", "route", "x", "items"]
+)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["v1", "List", "10s"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KNOWN, inner, max_size=4),
+)
+
+
+@given(st.sampled_from(["VirtualService", "DestinationRule", "Gateway", "ServiceEntry"]), PLAIN, PLAIN)
+def test_no_value_makes_it_raise(kind, metadata, spec):
+    import json
+
+    item = {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+    decode(json.dumps(item, ensure_ascii=False), "f.yaml")
+
+
+def test_a_diagnostic_is_one_line_that_says_what_to_do():
+    (problem,) = read(virtual_service(ROUTED + "  timeout: 10\n")).diagnostics
+    assert str(problem) == (
+        "f.yaml:9:14: error MZ0023: VirtualService shop/reviews spec.http[0].timeout: "
+        'expected a duration, found the number 10; name the unit: "10s"'
+    )
+
+
+def test_the_catalogue_says_what_to_do_for_every_code():
+    for code in CATALOGUE.values():
+        assert code.title
+        assert code.what_to_do

@@ -1,0 +1,67 @@
+"""What the mesh does not do yet is told, never ignored in silence."""
+
+import pytest
+
+from mizzen.config.decode import decode
+from mizzen.config.diagnostics import Severity
+
+
+def warnings(kind, spec, group="networking.istio.io/v1"):
+    text = f"apiVersion: {group}\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n{spec}"
+    decoded = decode(text, "f.yaml")
+    assert [str(each) for each in decoded.diagnostics if each.severity is Severity.ERROR] == []
+    assert len(decoded.located) == 1, "a warning keeps nothing out"
+    return [
+        (each.code, each.location.line, each.location.column, each.message.rpartition(" implement ")[2])
+        for each in decoded.diagnostics
+    ]
+
+
+SECURITY = "security.istio.io/v1"
+MESH = "mesh.istio.io/v1alpha1"
+
+CASES = {
+    "a field": (
+        "DestinationRule",
+        "  host: a\n  trafficPolicy:\n    retryBudget: {percent: 20}\n",
+        "networking.istio.io/v1",
+        [("MZ0101", 7, 5, "spec.trafficPolicy.retryBudget")],
+    ),
+    "a field in each item": (
+        "DestinationRule",
+        "  host: a\n  subsets:\n  - name: v1\n    trafficPolicy: {tls: {mode: SIMPLE, credentialName: x}}\n",
+        "networking.istio.io/v1",
+        [("MZ0101", 8, 41, "spec.subsets[0].trafficPolicy.tls.credentialName")],
+    ),
+    "a value": (
+        "AuthorizationPolicy",
+        "  action: CUSTOM\n  provider: {name: x}\n  rules: [{}]\n",
+        SECURITY,
+        [("MZ0102", 5, 11, "CUSTOM for spec.action"), ("MZ0101", 6, 3, "spec.provider")],
+    ),
+    "a value in any case": (
+        "Gateway",
+        "  servers:\n  - {port: {number: 80, name: a, protocol: tcp}, hosts: ['*']}\n",
+        "networking.istio.io/v1",
+        [("MZ0102", 6, 44, "tcp for spec.servers[0].port.protocol")],
+    ),
+    "a setting without a type": (
+        "MeshConfig",
+        "  extensionProviders: [{name: x, anything: {goes: here}}]\n  rootNamespace: root\n",
+        MESH,
+        [("MZ0101", 5, 3, "spec.extensionProviders")],
+    ),
+    "a setting without a type inside one that has": (
+        "MeshConfig",
+        "  defaultConfig: {tracing: {sampling: 1}, concurrency: 1}\n",
+        MESH,
+        [("MZ0101", 5, 19, "spec.defaultConfig.tracing")],
+    ),
+    "what is supported": ("DestinationRule", "  host: a\n", "networking.istio.io/v1", []),
+    "what is null": ("DestinationRule", "  host: a\n  workloadSelector:\n", "networking.istio.io/v1", []),
+}
+
+
+@pytest.mark.parametrize(("kind", "spec", "group", "expected"), CASES.values(), ids=CASES.keys())
+def test_warnings(kind, spec, group, expected):
+    assert sorted(warnings(kind, spec, group)) == sorted(expected)
