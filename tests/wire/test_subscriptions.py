@@ -115,6 +115,18 @@ async def test_a_wildcard_added_to_names_brings_the_rest():
         assert await proxy.take(CLUSTER) == ["a"]
 
 
+async def test_a_name_dropped_before_it_was_answered_is_owed_no_more():
+    async with discovery(ONE) as (server, _, events, _), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        await proxy.take(LISTENER)
+        await proxy.subscribe(CLUSTER, "a")
+        response = await proxy.receive(CLUSTER)
+        await proxy.subscribe(CLUSTER, "*")
+        await proxy.subscribe(CLUSTER, unsubscribe=["*"])
+        await proxy.ack(response)
+        await until(lambda: events.of("settled") == [(1,)])
+
+
 async def test_only_what_changed_is_sent_and_nothing_when_nothing_did():
     async with discovery(ONE) as (server, catalog, *_), client(server.port) as proxy:
         await proxy.subscribe(CLUSTER)

@@ -13,7 +13,7 @@ from mizzen.xds import encoding, rollout
 from mizzen.xds.catalog import Events, ProxySession
 from mizzen.xds.difference import Differences
 from mizzen.xds.names import NamePool
-from mizzen.xds.resource import Snapshot
+from mizzen.xds.resource import NOTHING, Snapshot
 from mizzen.xds.status import SyncState, TypeStatus
 from mizzen.xds.subscription import WILDCARD_TYPES, Draft, Response, Subscription
 
@@ -162,9 +162,9 @@ class Delivery:
 
     def _draft(self, subscription: Subscription, snapshot: Snapshot, *, removals: bool) -> Draft:
         type_url = subscription.type_url
-        in_use = self._target.of(type_url) if snapshot is not self._target else {}
+        in_use = self._target.of(type_url) if snapshot is not self._target else NOTHING
         allowed = self._removals_from is None and (removals or rollout.leaves_at_once(type_url))
-        return subscription.draft(snapshot.of(type_url), lambda name: allowed and name not in in_use)
+        return subscription.draft(snapshot.of(type_url), in_use, removals=allowed)
 
     def _warm(self, draft: Draft) -> None:
         """What waits for other resources to come (again) has just been sent: those are owed now."""

@@ -8,7 +8,7 @@ A response changes nothing here until it is ACKed. After a NACK nothing of it is
 good resources but does not record their versions), everything in it is owed again, and isolation begins.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.xds import isolation
@@ -155,10 +155,10 @@ class Subscription:
 
     # --- what it is sent
 
-    def draft(self, state: State, may_remove: Callable[[str], bool]) -> Draft:
+    def draft(self, state: State, in_use: State = NOTHING, *, removals: bool) -> Draft:
         """What to send so that the proxy comes to hold `state`.
 
-        Something it holds that is not in `state` is kept for now where `may_remove` says no.
+        What it holds beyond that is kept for now if it is `in_use` or if no `removals` are allowed.
         """
         assert self.outstanding is None
         if not self._differs and not self._owed:
@@ -169,12 +169,12 @@ class Subscription:
                 return Draft(state, change.upserts)
         while True:
             group = self._groups.pop(0) if self._groups else None
-            draft = self._drafted(state, group, may_remove)
+            draft = self._drafted(state, in_use, group, removals=removals)
             if draft or group is None:
                 return draft
 
     def _drafted(
-        self, state: State, group: isolation.Group | None, may_remove: Callable[[str], bool]
+        self, state: State, in_use: State, group: isolation.Group | None, *, removals: bool
     ) -> Draft:
         resources: list[DiscoveryResource] = []
         removed: list[str] = []
@@ -182,15 +182,17 @@ class Subscription:
         differs: dict[str, str] = {}
         for name in self._candidates(state):
             wanted, held = self._version(state, name), self._held(name)
-            refusal = self.refused.get(name)
+            gone = name not in state and held not in ("", ABSENT)
+            instead = in_use.get(name) if gone else self._last_good(name, wanted)
+            kept = self._is_refused(name, wanted) or (gone and (instead is not None or not removals))
             if wanted == held and name not in self._owed:
-                if refusal is not None and refusal.version != wanted:
+                if name in self.refused and not self._is_refused(name, wanted):
                     recovered.append(name)
-            elif self._waits(name, wanted, group) or self._kept(name, held, state, may_remove):
+            elif (group is not None and name not in group) or (kept and name not in self._owed):
                 differs[name] = held
-            elif refusal is not None and refusal.version == wanted and refusal.good is not None:
-                resources.append(refusal.good)
-                differs[name] = refusal.good.version
+            elif instead is not None:  # it asks again for what it is to keep
+                resources.append(instead)
+                differs[name] = instead.version
             elif wanted:
                 resources.append(state.get(name) or stand_in(self.type_url, name))
             else:
@@ -216,16 +218,13 @@ class Subscription:
         held = self._differs.get(name)
         return self._version(self._state, name) if held is None else held
 
-    def _waits(self, name: str, wanted: str, group: isolation.Group | None) -> bool:
-        """Whether isolation is busy with others, or this version was refused (and nobody asked for it again)."""
-        if group is not None and name not in group:
-            return True
+    def _is_refused(self, name: str, version: str) -> bool:
         refusal = self.refused.get(name)
-        return refusal is not None and refusal.version == wanted and name not in self._owed
+        return refusal is not None and refusal.version == version
 
-    def _kept(self, name: str, held: str, state: State, may_remove: Callable[[str], bool]) -> bool:
-        gone = name not in state and held not in ("", ABSENT)
-        return gone and name not in self._owed and not may_remove(name)
+    def _last_good(self, name: str, version: str) -> DiscoveryResource | None:
+        """What the proxy goes on using instead of a version that it refused, where we still have it."""
+        return self.refused[name].good if self._is_refused(name, version) else None
 
     def sent(self, response: Response) -> None:
         self.outstanding, self.stalled = response, False
@@ -265,7 +264,6 @@ class Subscription:
         if not suspects:  # nothing that could be held back
             self._take(draft)
             return None
-        self.reached = -1
         for name in suspects:
             if name not in self._differs and name in self._state:
                 self._good.setdefault(name, self._state[name])
