@@ -75,7 +75,7 @@ class Denial(_Document, frozen=True, kw_only=True):
     destination: str  # "namespace/name" of the workload that refused
     policy: str  # "DENY policy bookinfo/x", or "no ALLOW policy matched (bookinfo/reviews-viewer)"
     requests_total: int
-    last_seen: float
+    last_seen: float  # 0: before the daemon began to watch
 
 
 class TrafficReport(_Document, frozen=True, kw_only=True):

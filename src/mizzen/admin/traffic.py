@@ -31,7 +31,9 @@ def build_report(
     denials: dict[_DenialKey, _DenialSum] = {}
     for one in activity:
         if one.series.name == DENIALS:
-            denials.setdefault(_denial_key(one.series), _DenialSum()).add(one)
+            # An application's own 403 is counted by the same counter: its details name no policy.
+            if _DENIED.fullmatch(one.series.label("response_code_details")):
+                denials.setdefault(_denial_key(one.series), _DenialSum()).add(one)
         elif one.series.label("reporter") == "source":
             edges.setdefault(_edge_key(one.series), _EdgeSum()).add(one)
             _add_to_split(splits, one)
@@ -45,17 +47,7 @@ def build_report(
             for service, versions in sorted(splits.items())
             if len(versions) > 1
         ),
-        denials=tuple(
-            Denial(
-                source_principal=key.source_principal,
-                destination=key.destination,
-                policy=_policy_in_words(key.details, key.destination, allow_policies),
-                requests_total=denials[key].total,
-                # 0: before the daemon began to watch.
-                last_seen=0.0 if (seen := denials[key].last_seen) is None else to_epoch(seen),
-            )
-            for key in sorted(denials)
-        ),
+        denials=tuple(denials[key].build(key, allow_policies, to_epoch) for key in sorted(denials)),
     )
 
 
@@ -168,6 +160,18 @@ class _DenialSum:
         if one.last_seen is not None:
             self.last_seen = max(self.last_seen or one.last_seen, one.last_seen)
 
+    def build(
+        self, key: _DenialKey, allow_policies: AllowPolicies, to_epoch: Callable[[float], float]
+    ) -> Denial:
+        return Denial(
+            source_principal=key.source_principal,
+            destination=key.destination,
+            policy=_policy_in_words(key.details, key.destination, allow_policies),
+            requests_total=self.total,
+            # 0: before the daemon began to watch.
+            last_seen=0.0 if self.last_seen is None else to_epoch(self.last_seen),
+        )
+
 
 def _denial_key(series: Series) -> _DenialKey:
     return _DenialKey(
@@ -180,8 +184,7 @@ def _denial_key(series: Series) -> _DenialKey:
 def _policy_in_words(details: str, destination: str, allow_policies: AllowPolicies) -> str:
     """Envoy's response code details, as "DENY policy bookinfo/x" or "no ALLOW policy matched (bookinfo/y)"."""
     denied = _DENIED.fullmatch(details)
-    if denied is None:
-        return details or "unknown policy"
+    assert denied, "only such details come here"
     if denied[1] == "none":
         names = ", ".join(allow_policies(destination))
         return f"no ALLOW policy matched ({names})" if names else "no ALLOW policy matched"

@@ -135,9 +135,13 @@ def test_a_denial_names_its_policy(details, words):
     assert (denial.requests_total, denial.last_seen) == (3, 1_000_101.0)
 
 
-def test_denials_of_plaintext_and_of_another_making():
-    (denial,) = report({denied("ext_authz_denied", principal=""): 1}).denials
-    assert (denial.source_principal, denial.policy) == ("", "ext_authz_denied")
+def test_a_denied_caller_may_have_no_identity():
+    (denial,) = report({denied("rbac_access_denied_matched_policy[none]", principal=""): 1}).denials
+    assert denial.source_principal == ""
+
+
+def test_an_applications_own_403_is_no_denial():
+    assert report({denied("via_upstream"): 5, denied("unknown"): 5}).denials == ()
 
 
 def test_a_denial_before_the_watch_has_no_time():
