@@ -1,0 +1,296 @@
+"""Hypothesis strategies for a small mesh whose objects come, go and change: names are few, so that objects meet."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import hypothesis.strategies as st
+
+from mizzen.config.decode import decode
+from mizzen.config.resource import Resource, ResourceKey
+from mizzen.derive.inputs import RESOURCES, UNHEALTHY
+from mizzen.incremental import Database
+from mizzen.incremental.definitions import Input
+
+Json = Mapping[str, Any]
+
+ROOT = "istio-system"
+NAMESPACES = ("shop", "bank")
+APPS = ("a", "b")
+
+namespaces = st.sampled_from(NAMESPACES)
+owners = st.sampled_from((*NAMESPACES, ROOT))
+apps = st.sampled_from(APPS)
+versions = st.sampled_from(("v1", "v2"))
+export_to = st.sampled_from((None, ["."], ["*"], ["bank"], ["~"]))
+created = st.sampled_from((None, "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"))
+hosts = st.sampled_from(
+    (
+        "a",
+        "b",
+        "a.shop.svc.cluster.local",
+        "b.bank.svc.cluster.local",
+        "*.bank.svc.cluster.local",
+        "e.example.com",
+    )
+)
+gateways = st.sampled_from((None, ["mesh"], ["edge"], ["shop/edge", "mesh"]))
+selectors = st.none() | apps.map(lambda app: {"app": app})
+
+
+class Change(NamedTuple):
+    """One entry of one input becomes `value`; None removes it."""
+
+    source: Input[ResourceKey, Any]
+    key: ResourceKey
+    value: Any
+
+    def apply(self, db: Database) -> None:
+        db.set(self.source, self.key, self.value)
+
+
+def _given(**fields: Any) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _parsed(group: str, kind: str, metadata: Json, spec: Json) -> Resource[Any]:
+    """Through the same door as everybody's YAML: what it refuses, a daemon would never see."""
+    api_version = f"{group}/v1" if group else "v1"
+    if kind == "MeshConfig":
+        api_version = "mesh.istio.io/v1alpha1"
+    text = json.dumps({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec})
+    decoded = decode(text, "generated.yaml")
+    errors = [found for found in decoded.diagnostics if found.severity.value == "error"]
+    assert not errors, (errors, text)
+    (located,) = decoded.located
+    return located.resource
+
+
+@st.composite
+def _kubernetes_services(draw: st.DrawFn) -> Resource[Any]:
+    port = st.sampled_from(
+        (
+            {"name": "http", "port": 80, "targetPort": 8080},
+            {"name": "http", "port": 80, "targetPort": "web"},
+            {"name": "tcp", "port": 90},
+            {"name": "grpc-api", "port": 90},
+            {"name": "https", "port": 443},
+        )
+    )
+    ports = draw(st.lists(port, min_size=1, max_size=2, unique_by=(lambda p: p["port"], lambda p: p["name"])))
+    exported = draw(export_to)
+    metadata = _given(
+        name=draw(apps),
+        namespace=draw(namespaces),
+        annotations=exported and {"networking.istio.io/exportTo": ",".join(exported)},
+    )
+    cluster_ip = draw(st.sampled_from((None, "10.1.1.1", "10.1.1.2", "None")))
+    return _parsed(
+        "", "Service", metadata, _given(ports=ports, selector=draw(selectors), clusterIP=cluster_ip)
+    )
+
+
+@st.composite
+def _service_entries(draw: st.DrawFn) -> Resource[Any]:
+    resolution = draw(st.sampled_from(("STATIC", "DNS", "NONE")))
+    port = draw(st.sampled_from((("http", 80, "HTTP"), ("tcp", 90, "TCP"), ("tls", 443, "TLS"))))
+    inline = [{"address": "e.test" if resolution == "DNS" else "10.2.2.2", "labels": {"version": "v1"}}]
+    endpoints: Json = draw(
+        st.sampled_from(({}, {"endpoints": inline}, {"workloadSelector": {"labels": {"app": "a"}}}))
+    )
+    spec = _given(
+        hosts=[draw(st.sampled_from(("e.example.com", "a.shop.svc.cluster.local")))],
+        ports=[dict(zip(("name", "number", "protocol"), port, strict=True))],
+        resolution=resolution,
+        location=draw(st.sampled_from(("MESH_INTERNAL", "MESH_EXTERNAL"))),
+        exportTo=draw(export_to),
+        **({} if resolution == "NONE" else endpoints),
+    )
+    return _parsed("networking.istio.io", "ServiceEntry", {"name": "e", "namespace": draw(namespaces)}, spec)
+
+
+@st.composite
+def _workload_entries(draw: st.DrawFn) -> Resource[Any]:
+    sidecar = {"security.istio.io/tlsMode": "istio"} if draw(st.booleans()) else {}
+    spec = _given(
+        address=draw(st.sampled_from(("10.0.0.1", "10.0.0.2"))),
+        labels={"app": draw(apps), "version": draw(versions), **sidecar},
+        serviceAccount=draw(st.sampled_from((None, "front", "back"))),
+        weight=draw(st.sampled_from((None, 3))),
+        locality=draw(st.sampled_from((None, "eu/one"))),
+        ports=draw(st.sampled_from((None, {"web": 8081}))),
+    )
+    metadata = {"name": draw(st.sampled_from(("w-0", "w-1", "w-2"))), "namespace": draw(namespaces)}
+    return _parsed("networking.istio.io", "WorkloadEntry", metadata, spec)
+
+
+@st.composite
+def _virtual_services(draw: st.DrawFn) -> Resource[Any]:
+    destination = st.builds(
+        lambda host, subset: {"destination": _given(host=host, subset=subset), "weight": 50},
+        apps,
+        st.none() | versions,
+    )
+    match = st.fixed_dictionaries(
+        {},
+        optional={
+            "uri": st.sampled_from(({"prefix": "/"}, {"exact": "/x"}, {"regex": "/y.*"})),
+            "headers": st.just({"end-user": {"exact": "jason"}}),
+            "sourceLabels": st.sampled_from(({"app": "a"}, {"version": "v2"})),
+            "sourceNamespace": namespaces,
+            "port": st.sampled_from((80, 90)),
+            "gateways": st.just(["mesh"]),
+        },
+    )
+    http = st.fixed_dictionaries(
+        {"route": st.lists(destination, min_size=1, max_size=2)},
+        optional={
+            "match": st.lists(match, max_size=2),
+            "timeout": st.just("3s"),
+            "retries": st.just({"attempts": 1}),
+            "fault": st.just({"abort": {"httpStatus": 418}}),
+        },
+    )
+    tcp = st.fixed_dictionaries({"route": st.lists(destination, min_size=1, max_size=2)})
+    spec = _given(
+        hosts=[draw(hosts)],
+        gateways=draw(gateways),
+        exportTo=draw(export_to),
+        **draw(
+            st.fixed_dictionaries(
+                {"http": st.lists(http, min_size=1, max_size=2)}, optional={"tcp": st.lists(tcp, max_size=1)}
+            )
+            | st.fixed_dictionaries({"tcp": st.lists(tcp, min_size=1, max_size=1)})
+        ),
+    )
+    metadata = _given(
+        name=draw(st.sampled_from(("r1", "r2"))), namespace=draw(namespaces), creationTimestamp=draw(created)
+    )
+    return _parsed("networking.istio.io", "VirtualService", metadata, spec)
+
+
+@st.composite
+def _destination_rules(draw: st.DrawFn) -> Resource[Any]:
+    policy = st.sampled_from(
+        (
+            None,
+            {"tls": {"mode": "DISABLE"}},
+            {"tls": {"mode": "ISTIO_MUTUAL"}},
+            {"loadBalancer": {"consistentHash": {"httpHeaderName": "x"}}},
+            {"portLevelSettings": [{"port": {"number": 80}, "loadBalancer": {"simple": "RANDOM"}}]},
+            {"outlierDetection": {"consecutive5xxErrors": 3}},
+        )
+    )
+    subset = st.builds(
+        lambda version, own: _given(name=version, labels={"version": version}, trafficPolicy=own),
+        versions,
+        policy,
+    )
+    spec = _given(
+        host=draw(hosts),
+        exportTo=draw(export_to),
+        trafficPolicy=draw(policy),
+        subsets=draw(st.lists(subset, max_size=2, unique_by=lambda s: s["name"])),
+    )
+    metadata = _given(
+        name=draw(st.sampled_from(("d1", "d2"))), namespace=draw(owners), creationTimestamp=draw(created)
+    )
+    return _parsed("networking.istio.io", "DestinationRule", metadata, spec)
+
+
+@st.composite
+def _peer_authentications(draw: st.DrawFn) -> Resource[Any]:
+    modes = st.sampled_from(("UNSET", "DISABLE", "PERMISSIVE", "STRICT"))
+    selector = draw(selectors)
+    ports = {"8080": {"mode": draw(modes)}, "7000": {"mode": draw(modes)}}
+    spec = _given(
+        selector=selector and {"matchLabels": selector},
+        mtls={"mode": draw(modes)},
+        portLevelMtls=ports if selector and draw(st.booleans()) else None,
+    )
+    metadata = {"name": draw(st.sampled_from(("p1", "p2"))), "namespace": draw(owners)}
+    return _parsed("security.istio.io", "PeerAuthentication", metadata, spec)
+
+
+@st.composite
+def _authorization_policies(draw: st.DrawFn) -> Resource[Any]:
+    rule = st.sampled_from(
+        (
+            {},
+            {"from": [{"source": {"principals": ["cluster.local/ns/shop/sa/front"]}}]},
+            {"from": [{"source": {"notNamespaces": ["bank"]}}], "to": [{"operation": {"paths": ["/x*"]}}]},
+            {"to": [{"operation": {"ports": ["8080"], "methods": ["GET"]}}]},
+            {"when": [{"key": "source.ip", "values": ["10.0.0.0/8"]}]},
+        )
+    )
+    selector = draw(selectors)
+    action = draw(st.sampled_from(("ALLOW", "DENY", "AUDIT")))
+    spec = _given(
+        action=action,
+        rules=draw(st.lists(rule, min_size=0 if action == "ALLOW" else 1, max_size=2)),
+        selector=selector and {"matchLabels": selector},
+    )
+    dry_run = draw(st.sampled_from((None, {"istio.io/dry-run": "true"})))
+    metadata = _given(name=draw(st.sampled_from(("z1", "z2"))), namespace=draw(owners), annotations=dry_run)
+    return _parsed("security.istio.io", "AuthorizationPolicy", metadata, spec)
+
+
+def _server_port(server: Json) -> str:
+    name: str = server["port"]["name"]
+    return name
+
+
+@st.composite
+def _gateways(draw: st.DrawFn) -> Resource[Any]:
+    server: st.SearchStrategy[Json] = st.builds(
+        lambda port, host: {
+            "port": {"number": port, "name": f"http-{port}", "protocol": "HTTP"},
+            "hosts": [host],
+        },
+        st.sampled_from((80, 8080)),
+        st.sampled_from(("*", "*.svc.cluster.local", "shop/*", "./*", "e.example.com")),
+    )
+    spec = _given(
+        servers=draw(st.lists(server, min_size=1, max_size=2, unique_by=_server_port)),
+        selector=draw(selectors),
+    )
+    return _parsed("networking.istio.io", "Gateway", {"name": "edge", "namespace": draw(namespaces)}, spec)
+
+
+@st.composite
+def _mesh_configs(draw: st.DrawFn) -> Resource[Any]:
+    spec = _given(
+        rootNamespace=draw(st.sampled_from((None, "shop"))),
+        outboundTrafficPolicy=draw(st.sampled_from((None, {"mode": "REGISTRY_ONLY"}))),
+        enableAutoMtls=draw(st.sampled_from((None, False))),
+        trustDomainAliases=draw(st.sampled_from((None, ["old.example"]))),
+        accessLogFile=draw(st.sampled_from((None, "/dev/stdout"))),
+        defaultVirtualServiceExportTo=draw(st.sampled_from((None, ["."]))),
+    )
+    return _parsed("mesh.istio.io", "MeshConfig", {"name": "mesh"}, spec)
+
+
+resources = st.one_of(
+    _kubernetes_services(),
+    _service_entries(),
+    _workload_entries(),
+    _virtual_services(),
+    _destination_rules(),
+    _peer_authentications(),
+    _authorization_policies(),
+    _gateways(),
+    _mesh_configs(),
+)
+"""An object of any kind."""
+
+_sets = resources.map(lambda found: Change(RESOURCES, found.key, found))
+_removals = resources.map(lambda found: Change(RESOURCES, found.key, None))
+_healths = st.builds(
+    lambda namespace, name, reason: Change(UNHEALTHY, ResourceKey("WorkloadEntry", namespace, name), reason),
+    namespaces,
+    st.sampled_from(("w-0", "w-1")),
+    st.sampled_from((None, "draining")),
+)
+
+changes = st.one_of(_sets, _sets, _sets, _removals, _healths)
+"""Objects are set more often than removed, so that meshes grow."""
