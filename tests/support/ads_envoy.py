@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import tempfile
 from contextlib import asynccontextmanager
@@ -178,11 +179,15 @@ async def get(port):
 async def _get(path, reader, writer):
     writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
     try:
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        body = await (reader.readexactly(int(length[1])) if length else reader.read())
+    except asyncio.IncompleteReadError:
+        return 0, ""
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
     if b"transfer-encoding: chunked" in head.lower():
         body = b"".join(part for number, part in enumerate(body.split(b"\r\n")) if number % 2)
-    return (int(head.split()[1]), body.decode()) if head else (0, "")
+    return int(head.split()[1]), body.decode()

@@ -25,6 +25,16 @@ NEW = snapshot(
 )
 
 
+def _but(of, *types):
+    """All resources of a snapshot but those of these types."""
+    return [
+        each
+        for type_url, mapping in of.resources.items()
+        if type_url not in types
+        for each in mapping.values()
+    ]
+
+
 async def connect(proxy):
     """As an Envoy begins: each type when the one before is in."""
     await proxy.subscribe(CLUSTER)
@@ -196,11 +206,14 @@ async def test_no_wait_is_for_ever():
         await until(lambda: events.of("settled") == [(1,), (2,)])
 
 
-def _but(of, *types):
-    """All resources of a snapshot but those of these types."""
-    return [
-        each
-        for type_url, mapping in of.resources.items()
-        if type_url not in types
-        for each in mapping.values()
-    ]
+async def test_nothing_has_settled_before_the_last_removal_is_acked():
+    no_endpoints = snapshot(2, *_but(OLD, ENDPOINT), like=OLD)
+    async with discovery(OLD) as (server, catalog, events, _), client(server.port) as proxy:
+        await connect(proxy)
+        await until(lambda: events.of("settled") == [(1,)])
+        catalog.set(no_endpoints)
+        emptied = await proxy.receive(ENDPOINT)
+        await proxy.silent()
+        assert events.of("settled") == [(1,)]
+        await proxy.ack(emptied)
+        await until(lambda: events.of("settled") == [(1,), (2,)])

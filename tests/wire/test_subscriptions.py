@@ -81,6 +81,7 @@ async def test_endpoints_that_go_become_empty_and_come_back():
         catalog.set(snapshot(2, A, B, EB))
         gone = await proxy.receive(ENDPOINT)
         assert (names_of(gone), gone.resources[0].version) == (["a"], "absent")
+        await proxy.silent()
         await proxy.ack(gone)
         catalog.set(snapshot(3, A, B, EA, EB))
         assert bodies_of(await proxy.receive(ENDPOINT)) == {"a": "a=1"}

@@ -195,8 +195,12 @@ class Delivery:
         return not under_way and not self._behind() & rollout.ORDERED
 
     def _settle(self) -> None:
-        stalled = any(subscription.stalled for subscription in self._subscriptions.values())
-        if self._settled is self._target or stalled or self._behind():
+        unanswered = any(
+            subscription.outstanding is not None
+            and subscription.outstanding.sequence <= self._target_sequence
+            for subscription in self._subscriptions.values()
+        )
+        if self._settled is self._target or unanswered or self._behind():
             return
         unasked = (t for t in WILDCARD_TYPES - self._subscriptions.keys() if self._target.of(t))
         if any(unasked) or (
