@@ -22,10 +22,11 @@ from mizzen.agent.dns_message import (
     parse_question,
 )
 from mizzen.agent.settings import HostPort
+from mizzen.agent.streams import StreamServer
 from mizzen.errors import UserError
 
 _MOST_FORWARDED: Final = 256  # at a time; more get SERVFAIL, which resolvers try again
-_MOST_CONNECTIONS: Final = 64  # more are closed unanswered
+_MOST_CONNECTIONS: Final = 64
 _UPSTREAM_SECONDS: Final = 4.0  # under the 5 s after which resolvers ask again
 _IDLE_SECONDS: Final = 10.0
 _LARGEST_MESSAGE: Final = 65535
@@ -41,8 +42,7 @@ class DnsServer:
         self._upstream = upstream
         self._mark = mark
         self._udp: asyncio.DatagramTransport | None = None
-        self._tcp: asyncio.Server | None = None
-        self._connections = 0
+        self._tcp = StreamServer(self._serve, _MOST_CONNECTIONS)
         self._forwarding: set[asyncio.Task[None]] = set()
 
     @property
@@ -55,7 +55,7 @@ class DnsServer:
         loop = asyncio.get_running_loop()
         try:
             self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self._datagram), (host, port))
-            self._tcp = await asyncio.start_server(self._connected, host, self.port)
+            await self._tcp.start(host, self.port)
         except OSError as error:
             raise UserError(
                 f"the agent cannot answer DNS on {host}:{port}: {error.strerror}",
@@ -65,9 +65,7 @@ class DnsServer:
     async def close(self) -> None:
         if self._udp is not None:
             self._udp.close()
-        if self._tcp is not None:
-            self._tcp.close()
-            await self._tcp.wait_closed()
+        await self._tcp.close()
         for task in self._forwarding:
             task.cancel()
         await asyncio.gather(*self._forwarding, return_exceptions=True)
@@ -143,24 +141,19 @@ class DnsServer:
         finally:
             writer.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
-        try:
-            if self._connections > _MOST_CONNECTIONS:
-                return
-            with suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError, MessageError):
-                while True:
-                    async with asyncio.timeout(_IDLE_SECONDS):
-                        message = await _length_prefixed(reader)
-                        question = parse_question(message)
-                        response = self._own_answer(question)
-                        if response is None:
-                            response = await self._ask_on(question, message, self._ask_tcp)
-                        writer.write(len(response).to_bytes(2) + response)
-                        await writer.drain()
-        finally:
-            self._connections -= 1
-            writer.close()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                message = await _length_prefixed(reader)
+                try:
+                    question = parse_question(message)
+                except MessageError:
+                    return
+                response = self._own_answer(question)
+                if response is None:
+                    response = await self._ask_on(question, message, self._ask_tcp)
+                writer.write(len(response).to_bytes(2) + response)
+                await writer.drain()
 
 
 async def _length_prefixed(reader: asyncio.StreamReader) -> bytes:

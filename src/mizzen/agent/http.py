@@ -4,16 +4,15 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
+from mizzen.agent.streams import StreamServer
 from mizzen.errors import UserError
 
 _REQUEST_SECONDS: Final = 10.0
-_HEAD_BYTES: Final = 8 << 10
-_MOST_CONNECTIONS: Final = 32  # more are closed unanswered
+_MOST_CONNECTIONS: Final = 32
 
 _log = logging.getLogger("mizzen.agent")
 
@@ -37,18 +36,16 @@ class HttpServer:
 
     def __init__(self, routes: Mapping[str, Route]) -> None:
         self._routes = routes
-        self._server: asyncio.Server | None = None
-        self._open = 0
+        self._server = StreamServer(self._serve, _MOST_CONNECTIONS)
 
     @property
     def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._server.port
 
     async def start(self, host: str, port: int) -> None:
         """Raises UserError where the address cannot be had."""
         try:
-            self._server = await asyncio.start_server(self._connected, host, port, limit=_HEAD_BYTES)
+            await self._server.start(host, port)
         except OSError as error:
             raise UserError(
                 f"the agent cannot listen on {host}:{port}: {error.strerror}",
@@ -56,25 +53,13 @@ class HttpServer:
             ) from None
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        await self._server.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        try:
-            if self._open > _MOST_CONNECTIONS:
-                return
-            with suppress(
-                TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
-            ):
-                async with asyncio.timeout(_REQUEST_SECONDS):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(await self._answer(head))
-                    await writer.drain()
-        finally:
-            self._open -= 1
-            writer.close()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(_REQUEST_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(await self._answer(head))
+            await writer.drain()
 
     async def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")

@@ -1,0 +1,95 @@
+"""Envoy's bootstrap, as Envoy reads it."""
+
+import json
+
+import pytest
+
+from mizzen.agent.bootstrap import bootstrap_text, build_bootstrap, write_bootstrap
+from mizzen.agent.settings import parse
+from mizzen.errors import UserError
+
+REQUIRED = ["--name", "w", "--address", "10.0.0.2", "--root-cert", "r", "--state-dir", "s"]
+
+
+def bootstrap(*arguments: str):
+    return json.loads(
+        bootstrap_text(build_bootstrap(parse([*REQUIRED, "--daemon", "10.0.0.1:15012", *arguments])))
+    )
+
+
+def clusters(document):
+    return {cluster["name"]: cluster for cluster in document["static_resources"]["clusters"]}
+
+
+def test_discovery_is_delta_and_patient():
+    dynamic = bootstrap()["dynamic_resources"]
+    assert dynamic["ads_config"]["api_type"] == "DELTA_GRPC"
+    assert dynamic["ads_config"]["set_node_on_first_message_only"] is True
+    grpc = dynamic["ads_config"]["grpc_services"][0]["envoy_grpc"]
+    assert grpc == {
+        "cluster_name": "xds-grpc",
+        "retry_policy": {"retry_back_off": {"base_interval": "0.100s", "max_interval": "2s"}},
+    }
+    assert {dynamic[kind]["initial_fetch_timeout"] for kind in ("lds_config", "cds_config")} == {"0s"}
+
+
+def test_the_daemon_is_verified_by_name_and_root_and_shown_the_certificate():
+    cluster = clusters(bootstrap())["xds-grpc"]
+    assert cluster["type"] == "STATIC"
+    tls = cluster["transport_socket"]["typed_config"]
+    assert tls["sni"] == "mizzen.mizzen-system.svc"
+    common = tls["common_tls_context"]
+    assert [secret["name"] for secret in common["tls_certificate_sds_secret_configs"]] == ["default"]
+    validation = common["combined_validation_context"]
+    assert validation["validation_context_sds_secret_config"]["name"] == "ROOTCA"
+    assert validation["default_validation_context"]["match_typed_subject_alt_names"] == [
+        {"san_type": "DNS", "matcher": {"exact": "mizzen.mizzen-system.svc"}}
+    ]
+
+
+def test_a_daemon_with_a_name_is_resolved_again_and_again():
+    assert clusters(bootstrap("--daemon", "mesh.example:15012"))["xds-grpc"]["type"] == "STRICT_DNS"
+
+
+def test_paths_are_relative_to_the_folder_in_which_envoy_works():
+    document = bootstrap()
+    endpoint = clusters(document)["sds-grpc"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0][
+        "endpoint"
+    ]
+    assert endpoint["address"]["pipe"]["path"] == "sds.sock"
+    assert document["admin"]["address"]["pipe"] == {"path": "envoy-admin.sock", "mode": 0o600}
+
+
+def test_a_mark_goes_on_every_connection_that_envoy_opens():
+    assert "upstream_bind_config" not in bootstrap()["cluster_manager"]
+    bound = bootstrap("--mark", "99")["cluster_manager"]["upstream_bind_config"]
+    assert bound["socket_options"] == [{"level": "1", "name": "36", "int_value": "99"}]
+
+
+def test_the_node_says_what_the_daemon_needs_to_know():
+    node = bootstrap("--label", "app=a", "--app-port", "80=8080", "--http-proxy-port", "15002")["node"]
+    assert node["id"] == "sidecar~10.0.0.2~w.default~default.svc.cluster.local"
+    assert node["cluster"] == "a.default"
+    assert node["metadata"] == {
+        "NAME": "w",
+        "NAMESPACE": "default",
+        "SERVICE_ACCOUNT": "default",
+        "INTERCEPTION_MODE": "REDIRECT",
+        "LABELS": {"app": "a"},
+        "APP_PORTS": {"80": 8080},
+        "HTTP_PROXY_PORT": 15002,
+        "ENVOY_VERSION": "1.40.0",
+    }
+
+
+def test_the_file_is_private_even_if_it_was_not(tmp_path):
+    path = tmp_path / "bootstrap.json"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_bootstrap("new", path, None)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot write Envoy's bootstrap .*/no/b: No such file"):
+        write_bootstrap("", tmp_path / "no" / "b", None)

@@ -1,0 +1,35 @@
+"""What Prometheus gets: the mesh's names, and "unknown" for empty labels of the mesh's metrics."""
+
+from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
+
+
+def test_names_and_empty_labels_of_the_mesh_alone_are_changed():
+    envoy = b"""# TYPE envoy_istio_requests_total counter
+envoy_istio_requests_total{source_app="",response_code="200",flags="-"} 3
+# TYPE envoy_server_state gauge
+envoy_server_state{x=""} 0
+# TYPE envoy_mizzen_x counter
+envoy_mizzen_x{} 1
+envoy_cluster_istio_named_thing{a=""} 1
+"""
+    assert (
+        with_mesh_names(envoy)
+        == b"""# TYPE istio_requests_total counter
+istio_requests_total{source_app="unknown",response_code="200",flags="-"} 3
+# TYPE envoy_server_state gauge
+envoy_server_state{x=""} 0
+# TYPE mizzen_x counter
+mizzen_x{} 1
+envoy_cluster_istio_named_thing{a=""} 1
+"""
+    )
+
+
+def test_the_agents_own():
+    figures = AgentFigures(
+        envoy_restarts=2, certificates_issued=3, certificate_expires=4.5, ready=True, resident_bytes=6
+    )
+    text = exposition_of(figures).decode()
+    assert "# TYPE mizzen_agent_envoy_restarts_total counter\nmizzen_agent_envoy_restarts_total 2\n" in text
+    assert "mizzen_agent_certificate_expiry_timestamp_seconds 4.5\n" in text
+    assert "mizzen_agent_ready 1\n" in text
