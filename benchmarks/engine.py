@@ -101,6 +101,16 @@ def read_seconds(db: Database) -> tuple[float, float]:
     return tracked / count, timed(loop) / count
 
 
+def built_bytes(leaves: dict[int, int]) -> int:
+    gc.collect()
+    tracemalloc.start()
+    db = build(leaves)
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert db.revision == 1
+    return size
+
+
 def main() -> None:
     leaves = dict.fromkeys(range(WIDTH), 1)
     plain = timed(lambda: plain_top(leaves))
@@ -114,19 +124,21 @@ def main() -> None:
     now = {column: LEAVES(db, column) or 0 for column in range(WIDTH)}
     assert plain_top(now) == [db.value(cell, LAYERS, column) for column in range(WIDTH)]
     tracked, cached = read_seconds(db)
-    del db
-    gc.collect()
-    tracemalloc.start()
-    kept = build(leaves)
-    size = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert kept.revision == 1
+    size = built_bytes(leaves)
 
     print(f"{NODES:,} nodes, {LAYERS * WIDTH * FAN_IN:,} edges; plain = cached functions, from scratch")
-    print(f"build from nothing       {cold * 1e3:8.1f} ms   plain {plain * 1e3:6.1f} ms   {cold / plain:6.1f} x the cost")
-    print(f"change touching {touched:5,}    {warm * 1e3:8.1f} ms   plain {plain * 1e3:6.1f} ms   {plain / warm:6.1f} x faster")
-    print(f"change of one input      {one * 1e3:8.2f} ms   plain {plain * 1e3:6.1f} ms   {plain / one:6.1f} x faster")
-    print(f"tracked read             {tracked * 1e9:8.0f} ns   plain {cached * 1e9:6.0f} ns   {tracked / cached:6.1f} x the cost")
+    print(
+        f"build from nothing       {cold * 1e3:8.1f} ms   plain {plain * 1e3:6.1f} ms   {cold / plain:6.1f} x the cost"
+    )
+    print(
+        f"change touching {touched:5,}    {warm * 1e3:8.1f} ms   plain {plain * 1e3:6.1f} ms   {plain / warm:6.1f} x faster"
+    )
+    print(
+        f"change of one input      {one * 1e3:8.2f} ms   plain {plain * 1e3:6.1f} ms   {plain / one:6.1f} x faster"
+    )
+    print(
+        f"tracked read             {tracked * 1e9:8.0f} ns   plain {cached * 1e9:6.0f} ns   {tracked / cached:6.1f} x the cost"
+    )
     print(f"memory                   {size / NODES:8.0f} bytes a node, edges, keys and values included")
 
 

@@ -49,7 +49,7 @@ def programs() -> st.SearchStrategy[Program]:
 class Reader(Protocol):
     """Where a program reads from: the engine or the oracle."""
 
-    swallowed: type[BaseException] | tuple[type[BaseException], ...]
+    swallowed: type[BaseException]
 
     def value(self, key: str) -> int | None: ...
     def members(self, bucket: int) -> tuple[str, ...]: ...
@@ -86,8 +86,10 @@ def evaluate(program: Program, node: int, reader: Reader) -> int:
             return go(inner)
         except QueryError as error:
             return -len(str(error.failure))
-        except reader.swallowed if kind == "swallow" else ():
-            return -1
+        except BaseException as error:
+            if kind == "swallow" and isinstance(error, reader.swallowed):
+                return -1
+            raise
 
     return go(program)
 
@@ -165,7 +167,8 @@ class Oracle:
     def recorded(self, node: int) -> dict[tuple[str, Any], object]:
         """What `node` read and what it found there; of a query, its outcome."""
         return {
-            (kind, key): self.result(key) if kind == "run" else seen for (kind, key), seen in self.reads[node].items()
+            (kind, key): self.result(key) if kind == "run" else seen
+            for (kind, key), seen in self.reads[node].items()
         }
 
     def see(self, kind: str, key: Any, seen: Any) -> Any:

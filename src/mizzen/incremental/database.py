@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from mizzen.incremental.definitions import AnyQuery, Index, Input, Query
 from mizzen.incremental.errors import Failure
-from mizzen.incremental.graph import Graph, equal
-from mizzen.incremental.nodes import Log, Node
+from mizzen.incremental.graph import MAX_NESTING, Graph, equal
+from mizzen.incremental.nodes import Log, Node, always, never
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -41,8 +41,8 @@ class Database(Graph):
     each entry (so it is bounded by the number of entries) and then become one revision.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, max_nesting: int = MAX_NESTING) -> None:
+        super().__init__(max_nesting)
         self._indexes: dict[Input[Any, Any], dict[AnyIndex, Members]] = {}
         self._reported: dict[Node, object] = {}  # observed -> the value at the last refresh
         self._batch: dict[Slot, object] | None = None
@@ -198,18 +198,24 @@ class Database(Graph):
             self._orphans[node] = None
 
     def refresh(self) -> tuple[Observed, ...]:
-        """Bring all observed queries up to date; return those whose value (or failure) is not the one of the last
-        refresh, or that were not observed then. Forget what is no longer needed.
-        """
-        slices = self.refresh_slices()
-        while True:
-            try:
-                next(slices)
-            except StopIteration as end:
-                return cast("tuple[Observed, ...]", end.value)
+        """Bring all observed queries up to date, and forget what is no longer needed.
 
-    def refresh_slices(self) -> Generator[None, None, tuple[Observed, ...]]:
-        """The same in slices: a generator that hands back control after each query. Its return value is refresh()'s.
+        Returns those whose value (or failure) is not the one of the last refresh, or that were not observed then.
+        """
+        slices = self.refresh_slices(never)
+        try:
+            next(slices)
+        except StopIteration as end:
+            return cast("tuple[Observed, ...]", end.value)
+        raise AssertionError("unreachable: no slice is ever over")
+
+    def refresh_slices(
+        self, slice_over: Callable[[], bool] = always
+    ) -> Generator[None, None, tuple[Observed, ...]]:
+        """The same in slices: a generator that hands back control once `slice_over()` is true (and stays so till then).
+
+        Queries that are running at that time are broken off and run again later, if enough has been done to be worth
+        it. By default a slice is as short as that allows. The generator's return value is that of `refresh`.
 
         In between, reads work as ever, and what is observed joins this refresh. Changes are queued (the last one
         of each entry): when the generator ends, or is closed, they become the next revision. A second refresh
@@ -224,7 +230,7 @@ class Database(Graph):
             while self._due:
                 node = next(iter(self._due))
                 if node.stale:
-                    yield from self._pull_slices(node)
+                    yield from self._pull_slices(node, slice_over)
                 self._due.pop(node, None)
                 fresh[node] = None
             changed = self._report(fresh)

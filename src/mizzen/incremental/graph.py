@@ -14,14 +14,14 @@ Three facts carry it:
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import dropwhile
 from typing import Any
 
 from mizzen.incremental.definitions import AnyQuery, Definition, Input, Query
 from mizzen.incremental.errors import Failure, cycle_failure, failure_of
-from mizzen.incremental.nodes import NEVER, Frame, Log, Node
+from mizzen.incremental.nodes import NEVER, Demand, Frame, Log, Node, never
 
 MAX_NESTING = 50
 """So many queries may run inside each other before the engine starts over from a flat stack. Python's default
@@ -32,22 +32,23 @@ class _Unwind(BaseException):
     """Ends a query that turned out to be a member of a cycle. Not an Exception, lest the query catch it."""
 
 
-class _TooDeep(BaseException):
-    """Ends all running queries, so that the deepest read is served from a flat stack, and they run again."""
+class _BreakOff(BaseException):
+    """Ends all running queries. What the innermost was about to read comes first, then they run again."""
 
 
 class Graph:
     """The nodes of a database and how they are brought up to date. Internal: programs use Database."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_nesting: int = MAX_NESTING) -> None:
         self.revision = 0
         self._tables: defaultdict[Definition, dict[Any, Node]] = defaultdict(dict)
         self._due: dict[Node, None] = {}  # observed, and stale or new
         self._orphans: dict[Node, None] = {}  # lost a reader or an observer, or never had one
         self._logs: tuple[Log, ...] = ()
         self._frame: Frame | None = None  # of the query that is running
-        self._active: dict[Node, Frame] = {}  # the nodes under way, a stack: each waits for the next
+        self._demand = Demand()
         self._nesting = 0  # how many queries are running inside each other
+        self._max_nesting = max_nesting
 
     def read(self, query: AnyQuery, key: tuple[Any, ...]) -> object:
         """The value of a query, or its Failure, up to date; the query that is running is recorded as a reader."""
@@ -86,80 +87,84 @@ class Graph:
     # Pull: bring a node up to date.
 
     def _pull(self, node: Node) -> None:
-        """Bring a stale node up to date, for the query that is running or for a caller outside."""
+        """Bring a stale node up to date, for a caller outside or for the query that is running."""
         if self._frame is None:
             for _ in self._pull_slices(node):
                 pass
-            return
-        self._check_running(self._frame)
-        active = self._active
-        if node in active:
+        else:
+            self._check_running(self._frame)
+            self._pull_nested(node, self._demand.frames)
+            self._check_running(self._frame)
+
+    def _pull_slices(self, node: Node, slice_over: Callable[[], bool] = never) -> Iterator[None]:
+        """The same from a flat Python stack, handing back control when `slice_over`.
+
+        In between, others may read: they are demands of their own, and `_step` drops what they brought up to date.
+        """
+        demand = Demand(slice_over)
+        demand.frames[node] = Frame(node)
+        while demand.frames:
+            self._demand = demand
+            with suppress(_BreakOff):  # all frames are still there: go on with the topmost
+                self._step(demand.frames)
+            if slice_over():
+                demand.settled = 0
+                yield
+
+    def _pull_nested(self, node: Node, frames: dict[Node, Frame]) -> None:
+        if node in frames:
             self._fail_cycle(node)
-            raise _Unwind
-        depth = len(active)
-        active[node] = Frame(node)
-        if self._nesting >= MAX_NESTING:
-            for frame in active.values():
-                frame.restart = True
-            raise _TooDeep
+            return
+        depth = len(frames)
+        frames[node] = Frame(node)
+        if self._nesting >= self._max_nesting or self._demand.is_slice_over():
+            for frame in frames.values():
+                frame.restart = frame.running
+            raise _BreakOff
         try:
-            while len(active) > depth:
-                self._step(active)
-        except _TooDeep:
+            while len(frames) > depth:
+                self._step(frames)
+        except _BreakOff:
             raise
         except BaseException:  # an interrupt, or Python's own recursion limit
-            while len(active) > depth:
-                active.popitem()
+            while len(frames) > depth:
+                frames.popitem()
             raise
-        self._check_running(self._frame)
 
     @staticmethod
     def _check_running(frame: Frame) -> None:
-        """End the running query if it has been decided behind its back."""
+        """End the running query if its outcome no longer depends on it."""
         if not frame.node.stale:
             raise _Unwind  # it was found to be a member of a cycle
         if frame.restart:
-            raise _TooDeep
+            raise _BreakOff
 
-    def _pull_slices(self, node: Node) -> Iterator[None]:
-        """The same from a flat Python stack, handing back control after each step.
-
-        In between, others may read: they use a stack of their own, and `_step` drops what they brought up to date.
-        """
-        active = {node: Frame(node)}
-        while active:
-            self._active = active
-            with suppress(_TooDeep):  # all frames are still on the stack: go on with the deepest
-                self._step(active)
-            yield
-
-    def _step(self, active: dict[Node, Frame]) -> None:
+    def _step(self, frames: dict[Node, Frame]) -> None:
         """Take the topmost frame as far as it goes without another node."""
-        node, frame = next(reversed(active.items()))
+        node, frame = next(reversed(frames.items()))
         if not node.stale:
-            active.popitem()
+            frames.popitem()
         elif frame.reads is not None:
             self._run(frame)
         else:
-            self._verify(frame, active)
+            self._verify(frame, frames)
 
-    def _verify(self, frame: Frame, active: dict[Node, Frame]) -> None:
+    def _verify(self, frame: Frame, frames: dict[Node, Frame]) -> None:
         """Look for the first dependency that changed. Stops at one that is stale itself, to be continued."""
         node = frame.node
         while frame.cursor < len(node.dependencies):
             dependency = node.dependencies[frame.cursor]
             if dependency.stale:
-                if dependency in active:
+                if dependency in frames:
                     self._fail_cycle(dependency)
                 else:
-                    active[dependency] = Frame(dependency)
+                    frames[dependency] = Frame(dependency)
                 return
             if dependency.changed_at > node.verified_at:
                 self._run(frame)
                 return
             frame.cursor += 1
-        node.verified_at = self.revision
-        node.stale = False
+        self._settle(node)
         for log in self._logs:
             log.verified.append(node.step)
 
@@ -168,28 +173,31 @@ class Graph:
         assert isinstance(node.definition, Query)
         value: object = None
         frame.reads = {}
-        frame.restart = False
+        frame.restart, frame.running = False, True
         outer, self._frame = self._frame, frame
         self._nesting += 1
         try:
             value = node.definition.function(self, *node.key)
         except Exception as error:  # noqa: BLE001 - whatever a query raises is remembered as its value
             value = failure_of(node.step, error)
-        except (_Unwind, _TooDeep):
+        except (_Unwind, _BreakOff):
             pass
         finally:
-            self._frame = outer
             self._nesting -= 1
+            self._frame = outer
+            frame.running = False
         # The frame and the node say what happened, so a query that swallows everything changes nothing.
         if frame.restart:
-            raise _TooDeep
+            for log in self._logs:
+                log.broken_off.append(node.step)
+            raise _BreakOff
         for log in self._logs:
             log.ran.append(node.step)
         if node.stale:
-            self._settle(node, tuple(frame.reads), value)
+            self._remember(node, tuple(frame.reads), value)
 
-    def _settle(self, node: Node, dependencies: tuple[Node, ...], value: object) -> None:
-        """Remember the outcome of a run. A value equal to the old one is no change: readers need not run."""
+    def _remember(self, node: Node, dependencies: tuple[Node, ...], value: object) -> None:
+        """Take in the outcome of a run. A value equal to the old one is no change: readers need not run."""
         if dependencies != node.dependencies:
             self._link(node, dependencies)
         if node.verified_at != NEVER and equal(value, node.value):
@@ -198,8 +206,12 @@ class Graph:
         else:
             node.value = value
             node.changed_at = self.revision
+        self._settle(node)
+
+    def _settle(self, node: Node) -> None:
         node.verified_at = self.revision
         node.stale = False
+        self._demand.settled += 1
 
     def _link(self, node: Node, dependencies: tuple[Node, ...]) -> None:
         for dependency in dependencies:
@@ -214,10 +226,10 @@ class Graph:
 
         Each keeps what it read and the next member as dependencies: a change of any of these may break the cycle.
         """
-        members = list(dropwhile(lambda frame: frame.node is not again, self._active.values()))
+        members = list(dropwhile(lambda frame: frame.node is not again, self._demand.frames.values()))
         failure = cycle_failure([frame.node.step for frame in members])
         for frame, awaited in zip(members, [*members[1:], members[0]], strict=True):
-            self._settle(frame.node, (*frame.prefix(), awaited.node), failure)
+            self._remember(frame.node, (*frame.prefix(), awaited.node), failure)
 
     # Forget: what neither an observer nor a reader needs.
 

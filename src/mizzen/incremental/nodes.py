@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from mizzen.incremental.definitions import Definition
 
 NEVER = -1
+
+REPEATED_READS = 32
+"""To break off running queries costs a repetition of what they have read so far. A slice does so only if it has
+brought up to date at least one node for so many reads, which bounds the cost by the work."""
 
 
 class Node:
@@ -52,7 +57,7 @@ class Node:
 class Frame:
     """A node under way: its dependencies are being verified, or its query is being run."""
 
-    __slots__ = ("cursor", "node", "reads", "restart")
+    __slots__ = ("cursor", "node", "reads", "restart", "running")
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -60,12 +65,42 @@ class Frame:
         """How many dependencies are verified so far."""
         self.reads: dict[Node, None] | None = {} if node.verified_at == NEVER else None
         """What the running query has read so far, in order; None while dependencies are being verified."""
+        self.running = False
+        """Its query is on Python's stack."""
         self.restart = False
-        """The run was broken off and must begin again."""
+        """The run is broken off and must begin again."""
 
     def prefix(self) -> tuple[Node, ...]:
         """What this node has read, or would again read, before the node on which it waits now."""
         return self.node.dependencies[: self.cursor] if self.reads is None else tuple(self.reads)
+
+
+def always() -> bool:
+    return True
+
+
+def never() -> bool:
+    return False
+
+
+class Demand:
+    """What one caller outside has asked for: the nodes under way for it, a stack. Each waits for the next."""
+
+    __slots__ = ("frames", "settled", "slice_over")
+
+    def __init__(self, slice_over: Callable[[], bool] = never) -> None:
+        self.frames: dict[Node, Frame] = {}
+        self.slice_over = slice_over
+        """Whether the caller would like to have control back."""
+        self.settled = 0
+        """How many nodes were brought up to date in this slice."""
+
+    def is_slice_over(self) -> bool:
+        """Whether to hand back control even though that breaks off queries."""
+        if not self.slice_over():
+            return False
+        repeated = sum(len(frame.reads or ()) for frame in self.frames.values() if frame.running)
+        return self.settled * REPEATED_READS > repeated
 
 
 @dataclass(slots=True)
@@ -78,3 +113,5 @@ class Log:
     """Queries that were stale and did not need to run: nothing that they read had changed."""
     backdated: list[Step] = field(default_factory=list)
     """Queries whose new value was equal to the old one, so that their readers need not run."""
+    broken_off: list[Step] = field(default_factory=list)
+    """Queries that were broken off, at the end of a slice or because too many were nested, to run again."""
