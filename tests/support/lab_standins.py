@@ -1,6 +1,6 @@
 """Stand-ins for the daemon and the agent: as small as the lab's skeleton allows, to test the lab without a mesh.
 
-    python -m tests.support.lab_standins daemon|agent OPTIONS
+python -m tests.support.lab_standins daemon|agent OPTIONS
 """
 
 import argparse
@@ -41,7 +41,9 @@ class _UnixServer(ThreadingHTTPServer):
 
 
 def daemon(options):
-    handler = type("Handler", (_Json,), {"documents": {"/api/v1/names": {"names": {"a.example": ["240.240.0.1"]}}}})
+    handler = type(
+        "Handler", (_Json,), {"documents": {"/api/v1/names": {"names": {"a.example": ["240.240.0.1"]}}}}
+    )
     listener = socket.socket(fileno=options.admin_fd)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=False)
     server.socket.close()

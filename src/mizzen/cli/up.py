@@ -3,8 +3,6 @@
 import os
 import signal
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -76,7 +74,9 @@ def command(
         signal.signal(number, _interrupt)
     with _launched(options) as lab:
         try:
-            return _use(lab, check=check, ui=not no_ui and sys.stdout.isatty())
+            if check:
+                return 0 if _prove(lab, options.definition) else 1
+            return _use(lab, ui=not no_ui and sys.stdout.isatty())
         except KeyboardInterrupt:
             click.echo("stopping: the sidecars finish what is in flight")
             lab.stop(click.echo)
@@ -113,14 +113,26 @@ def _launched(options: Options) -> LabHandle:
         raise
 
 
-def _use(lab: LabHandle, *, check: bool, ui: bool) -> int:
-    """Until the lab ends, or the user ends it."""
+def _prove(lab: LabHandle, definition: LabDefinition) -> bool:
+    """--check: whether nothing failed."""
+    from mizzen.cli.running_lab import RunningLab
+    from mizzen.cli.tables import print_checks
+    from mizzen.lab.checks import Bench, run_checks
+
     _announce(lab)
-    if check:
-        return 0 if import_module("mizzen.lab.check").run_check(lab, click.echo) else 1
-    if ui and find_spec("mizzen.cli.view") is not None:
-        import_module("mizzen.cli.view").run_view(lab)
+    bench = Bench(lab.lab, definition, RunningLab(lab.lab).admin_get)
+    return print_checks(list(run_checks(bench, click.echo)), mode=str(lab.lab.mode))
+
+
+def _use(lab: LabHandle, *, ui: bool) -> int:
+    """Until the lab ends, or the user ends it."""
+    if ui:
+        from mizzen.cli.running_lab import RunningLab
+        from mizzen.cli.view import run_view
+
+        run_view(RunningLab(lab.lab))
     else:
+        _announce(lab)
         _follow(lab)
     if lab.ended_well():
         return 0

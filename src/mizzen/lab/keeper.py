@@ -45,9 +45,10 @@ def keep(plan: Plan, first_process: Callable[[Plan], int]) -> int:
 
 
 def report(plan: Plan, what: Report) -> None:
-    """Tell the launcher; it may be gone."""
+    """Tell the launcher. It may be gone, or not listen: then there is nobody to tell, and nobody waits for it."""
+    packet = msgspec.json.encode(what)
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(plan.descriptors.launcher)) as pair:
-        pair.sendall(msgspec.json.encode(what) + b"\n")
+        pair.send(packet, socket.MSG_DONTWAIT)
 
 
 def _enter(plan: Plan) -> None:

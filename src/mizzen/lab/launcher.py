@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +21,7 @@ from mizzen.lab.commands import PROGRAMS
 from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Isolation, Mode
 from mizzen.lab.plan import (
+    MAX_REPORT_BYTES,
     Descriptors,
     Failed,
     Plan,
@@ -180,7 +181,7 @@ def _attempt(
     with contextlib.ExitStack() as ours:
         run = _make_run_folder()
         control = ours.enter_context(host_sockets.open_control(run / "lab.sock"))
-        near, far = socket.socketpair()
+        near, far = socket.socketpair(type=socket.SOCK_SEQPACKET)
         ours.enter_context(far)
         held = [claimed.lock]
         network = _NAMESPACE_BLOCK
@@ -262,29 +263,23 @@ def _lab_file(plan: Plan, sockets: _HostSockets) -> LabFile:
     )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Reports:
-    """The launcher's end of the pair: when it closes, the keeper ends the lab."""
+    """The launcher's end of the pair, one report a packet: when it closes, the keeper ends the lab."""
 
     pair: socket.socket
-    rest: bytes = field(default=b"")
 
     def __iter__(self) -> Iterator[Report]:
         while (report := self.next(None)) is not None:
             yield report
 
     def next(self, timeout_seconds: float | None) -> Report | None:
-        while b"\n" not in self.rest:
+        try:
             self.pair.settimeout(timeout_seconds)
-            try:
-                part = self.pair.recv(1 << 16)
-            except (TimeoutError, OSError):
-                return None
-            if not part:
-                return None
-            self.rest += part
-        line, _, self.rest = self.rest.partition(b"\n")
-        report: Report = msgspec.json.decode(line, type=Report)
+            packet = self.pair.recv(MAX_REPORT_BYTES)
+        except OSError:  # the time is up, or the pair is closed
+            return None
+        report: Report | None = msgspec.json.decode(packet, type=Report) if packet else None
         return report
 
     def close(self) -> None:

@@ -68,4 +68,7 @@ class Stopping(msgspec.Struct, frozen=True, tag="stopping"):
     reason: str
 
 
+# One report is one packet on the launcher's pair.
+MAX_REPORT_BYTES = 64 << 10
+
 Report = Progress | Unsupported | Failed | Ready | Stopping

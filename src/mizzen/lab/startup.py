@@ -9,6 +9,7 @@ from mizzen.processes import Supervised
 
 _POLL_SECONDS = 0.1
 _SAY_SECONDS = 1.0  # whatever takes longer is explained
+_NAMED = 3  # of what is missing; the rest is counted
 _LAST_LINES = 8
 _LAST_BYTES = 4096
 
@@ -30,13 +31,16 @@ async def wait_until_nothing_is_missing(
     while names := await missing():
         now = loop.time()
         if now - began > limit_seconds:
-            raise StartupError(
-                f"not ready after {limit_seconds:.0f} s: {', '.join(names)}", "see the logs named below"
-            )
+            raise StartupError(f"not ready after {limit_seconds:.0f} s: {_listed(names)}")
         if now - said >= _SAY_SECONDS:
-            say(f"waiting for {', '.join(names)}")
+            say(f"waiting for {_listed(names)}")
             said = now
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def require_no_early_end(name: str, process: Supervised, log: Path) -> None:
