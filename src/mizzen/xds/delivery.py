@@ -5,6 +5,7 @@ proxy skips what happened meanwhile, and nothing is ever queued for it.
 """
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from mizzen.xds.resource import NOTHING, Snapshot
 from mizzen.xds.status import SyncState, TypeStatus
 from mizzen.xds.subscription import WILDCARD_TYPES, Draft, Response, Subscription
 
+_log = logging.getLogger(__name__)
 _MOST_TYPES = 32
 _MOST_NAMES = 100_000
 
@@ -99,6 +101,7 @@ class Delivery:
         if request.HasField("error_detail"):
             error = request.error_detail.message
             culprit = subscription.nacked(error)
+            _log.info("%s refused %s: %s", self._session.name, type_url, error)
             if culprit is not None:
                 self._events.rejected(self._session, type_url, culprit.name, culprit.version, error)
         else:
@@ -216,7 +219,11 @@ class Delivery:
             if response is None or subscription.stalled or now < response.sent_at + self._waits.ack:
                 continue
             subscription.stalled = True
-            self._events.stalled(self._session, subscription.type_url, now - response.sent_at)
+            waited, type_url = now - response.sent_at, subscription.type_url
+            _log.warning(
+                "%s has not answered %s for %.1f s: going on without", self._session.name, type_url, waited
+            )
+            self._events.stalled(self._session, type_url, waited)
 
     def deadline(self) -> float | None:
         """When `next` must be called again though nothing happened."""

@@ -182,13 +182,14 @@ class Subscription:
         differs: dict[str, str] = {}
         for name in self._candidates(state):
             wanted, held = self._version(state, name), self._held(name)
-            gone = name not in state and held not in ("", ABSENT)
-            instead = in_use.get(name) if gone else self._last_good(name, wanted)
-            kept = self._is_refused(name, wanted) or (gone and (instead is not None or not removals))
             if wanted == held and name not in self._owed:
                 if name in self.refused and not self._is_refused(name, wanted):
                     recovered.append(name)
-            elif (group is not None and name not in group) or (kept and name not in self._owed):
+                continue
+            gone = name not in state and held not in ("", ABSENT)
+            instead = in_use.get(name) if gone else self._last_good(name, wanted)
+            kept = self._is_refused(name, wanted) or (gone and (instead is not None or not removals))
+            if (group is not None and name not in group) or (kept and name not in self._owed):
                 differs[name] = held
             elif instead is not None:  # it asks again for what it is to keep
                 resources.append(instead)
