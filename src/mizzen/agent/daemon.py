@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
 from grpclib.client import Channel, UnaryUnaryMethod
@@ -107,9 +107,8 @@ class _MarkedChannel(Channel):
 async def connect(address: HostPort, mark: int) -> socket.socket:
     """A TCP connection whose packets carry `mark`. Raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, target = found[0]
-    connection = socket.socket(family, kind, protocol)
+    family, target = await _resolved(address)
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
         if mark:
@@ -119,6 +118,14 @@ async def connect(address: HostPort, mark: int) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+async def _resolved(address: HostPort) -> tuple[socket.AddressFamily, Any]:
+    if address.is_address:  # spares the thread of a look-up
+        return socket.AF_INET6 if ":" in address.host else socket.AF_INET, (address.host, address.port)
+    loop = asyncio.get_running_loop()
+    family, _, _, _, target = (await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM))[0]
+    return family, target
 
 
 def client_context(roots_pem: str, credentials: Credentials | None) -> ssl.SSLContext:
