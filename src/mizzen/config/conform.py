@@ -122,7 +122,7 @@ class _Check:
             return
         near = _nearest(name, known)
         hint = f'write "{near}"' if near else f"remove it; known here: {', '.join(sorted(known))}"
-        self.findings.append(Finding("MZ0020", path, f'the API has no field "{name}" here', hint))
+        self.findings.append(Finding("MZ0020", path, f'the API has no field "{_short(name)}" here', hint))
 
     def _list(self, value: Any, item: Any, path: Path) -> Any:
         if type(value) is not list:
@@ -139,7 +139,7 @@ class _Check:
     def _enum(self, value: Any, wanted: type[Enum], path: Path) -> Any:
         known = tuple(member.value for member in wanted)
         if value not in known:
-            near = _nearest(str(value), known)
+            near = _nearest(value, known) if isinstance(value, str) else ""
             hint = f"write {near}" if near else f"use one of {', '.join(known)}"
             message = f"{_found(value)} is none of {', '.join(known)}"
             self.findings.append(Finding("MZ0022", path, message, hint, at_value=True))
@@ -172,6 +172,8 @@ class _Check:
         self.findings.append(Finding("MZ0021", path, message, _mismatch_hint(value, wanted), at_value=True))
 
 
+_LONGEST_QUOTED = 60  # characters of a user's text in a message
+
 _WANTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -187,8 +189,12 @@ def _found(value: Any) -> str:
     if isinstance(value, int | float):
         return f"the number {value}"
     if isinstance(value, str):
-        return f'the text "{value if len(value) <= 60 else value[:57] + "..."}"'
+        return f'the text "{_short(value)}"'
     return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTED else text[: _LONGEST_QUOTED - 3] + "..."
 
 
 def _mismatch_hint(value: Any, wanted: Any) -> str:
@@ -215,6 +221,8 @@ def _duration_hint(text: str) -> str:
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     """The known word that was probably meant, or ""."""
+    if len(name) > _LONGEST_QUOTED:  # comparing takes quadratic time
+        return ""
     by_lower = {word.lower().replace("_", ""): word for word in known}
     found = get_close_matches(name.lower().replace("_", ""), by_lower, n=1, cutoff=0.7)
     return by_lower[found[0]] if found else ""

@@ -19,6 +19,8 @@ from mizzen.config.validation import validate
 DEFAULT_NAMESPACE = "default"
 """Of objects that name none, as in kubectl."""
 
+_MAX_TEXT = 600  # characters of a message or a hint
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -33,20 +35,6 @@ class Decoded:
     diagnostics: tuple[Diagnostic, ...] = ()
     broken: tuple[ResourceKey, ...] = ()
     complete: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an object stands: in a document, under a path (not empty inside a List)."""
-
-    document: Document
-    prefix: Path
-
-    def locate(self, path: Path) -> Location:
-        return self.document.locate(self.prefix + path)
-
-    def of(self, finding: Finding) -> Location:
-        return self.document.locate(self.prefix + finding.path, value=finding.at_value)
 
 
 def decode(text: str | bytes, file: str) -> Decoded:
@@ -98,70 +86,90 @@ class _Reading:
             value = document.value()
         except DocumentError as error:
             location = document.location(error.line, error.column)
-            self.diagnostics.append(Diagnostic(error.code, error.message, None, (), location, error.hint))
+            message, hint = _bounded(error.message), _bounded(error.hint)
+            self.diagnostics.append(Diagnostic(error.code, message, None, (), location, hint))
             self.complete = False
             return
-        for item, prefix in _objects(value):
-            document.keeps_places |= bool(prefix)
-            self._object(item, Place(document, prefix))
+        if not _is_list(value):
+            self._object(value, document)
+            return
+        places = document.places()
+        for item, path in _items(value):
+            self._object(item, places.part(path))
 
-    def _object(self, item: Any, place: Place) -> None:
+    def _object(self, item: Any, document: Document) -> None:
+        if item is None:
+            return
         kind = _kind_of(item)
         if isinstance(kind, Finding):
-            self._unidentified(place, kind)
+            self._unidentified(document, kind)
             return
         meta = conform(item.get("metadata") or {}, ObjectMeta, ("metadata",), is_known=_nothing_more)
         key = _key(kind, item)
         if key is None:
             missing = Finding("MZ0011", ("metadata",), "the object has no name", "add metadata.name")
-            self._unidentified(place, *(meta if isinstance(meta, tuple) else (missing,)))
+            self._unidentified(document, *(meta if isinstance(meta, tuple) else (missing,)))
             return
         spec = _spec(kind, item)
         findings = [*_extra_members(item), *unsupported(kind.name, item)]
         for part in (meta, spec):
             findings += part if isinstance(part, tuple) else ()
         if isinstance(meta, tuple) or isinstance(spec, tuple):
-            self._report(place, key, findings)
+            self._report(document, key, findings)
             self.broken.append(key)
             return
         resource = Resource(key, spec, meta.labels, meta.annotations, meta.creation_timestamp)
-        self._take(resource, place, [*findings, *validate(resource)])
+        self._take(resource, document, [*findings, *validate(resource)])
 
-    def _take(self, resource: Resource[object], place: Place, findings: list[Finding]) -> None:
+    def _take(self, resource: Resource[object], document: Document, findings: list[Finding]) -> None:
         """Take an object in, unless it has an error or was there before."""
         key = resource.key
-        if self._report(place, key, findings):
+        if self._report(document, key, findings):
             self.broken.append(key)
         elif (first := self.located.get(key)) is not None:
             message = f"{key} is defined twice; the first, at {first.locate(())}, counts"
-            self._report(place, key, [Finding("MZ0007", (), message)])
+            self._report(document, key, [Finding("MZ0007", (), message)])
         else:
-            self.located[key] = Located(resource, place.document.file, place)
+            self.located[key] = Located(resource, document.file, document)
 
-    def _unidentified(self, place: Place, *findings: Finding) -> None:
-        if self._report(place, None, list(findings)):
+    def _unidentified(self, document: Document, *findings: Finding) -> None:
+        if self._report(document, None, list(findings)):
             self.complete = False
 
-    def _report(self, place: Place, key: ResourceKey | None, findings: list[Finding]) -> bool:
+    def _report(self, document: Document, key: ResourceKey | None, findings: list[Finding]) -> bool:
         """Note findings as diagnostics, with their places. Returns whether one is an error."""
-        self.diagnostics += (
-            Diagnostic(finding.code, finding.message, key, finding.path, place.of(finding), finding.hint)
-            for finding in findings
-        )
-        return any(CATALOGUE[finding.code].severity is Severity.ERROR for finding in findings)
+        if not findings:
+            return False
+        places = document.places()
+        for found in findings:
+            location = places.locate(found.path, value=found.at_value)
+            message, hint = _bounded(found.message), _bounded(found.hint)
+            self.diagnostics.append(Diagnostic(found.code, message, key, found.path, location, hint))
+        return any(CATALOGUE[found.code].severity is Severity.ERROR for found in findings)
 
 
-def _objects(value: Any) -> Iterator[tuple[Any, Path]]:
-    """The objects of a document with their paths: the document itself, or the items of a List."""
-    if value is None:
-        return
-    items = value.get("items") if isinstance(value, dict) else None
-    if isinstance(items, list) and str(value.get("kind")).endswith("List"):
-        for index, item in enumerate(items):
-            for each, path in _objects(item):
+def _bounded(text: str) -> str:
+    """Messages quote what users wrote, and that can have any length."""
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 3] + "..."
+
+
+def _is_list(value: Any) -> bool:
+    """A List, or a VirtualServiceList and its kin."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("items"), list)
+        and str(value.get("kind")).endswith("List")
+    )
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Path]]:
+    """The objects of a list with their paths, those of lists inside it, too."""
+    for index, item in enumerate(value["items"]):
+        if _is_list(item):
+            for each, path in _items(item):
                 yield each, ("items", index, *path)
-    elif not (isinstance(value, dict) and value.get("kind") == "List"):
-        yield value, ()
+        else:
+            yield item, ("items", index)
 
 
 def _kind_of(item: Any) -> Kind | Finding:

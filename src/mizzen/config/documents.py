@@ -24,7 +24,7 @@ from mizzen.config.resource import Location, Path
 from mizzen.config.scalars import ScalarError, key_text, plain_scalar, tagged_scalar
 
 MAX_DEPTH: Final = 100
-MAX_NODES: Final = 2_000_000  # per document, aliases counted as often as they are used
+MAX_NODES: Final = 1_000_000  # per document, aliases counted as often as they are used
 
 # A line that starts with --- or ... ends a document wherever it stands, even inside a quoted or block scalar (YAML 1.2,
 # 9.1.2): so texts can be cut there, and a syntax error disturbs no document but its own.
@@ -44,16 +44,12 @@ class DocumentError(Exception):
 class Document:
     """One document of a YAML text."""
 
-    __slots__ = ("_root", "file", "keeps_places", "lines_before", "text")
+    __slots__ = ("file", "lines_before", "text")
 
     def __init__(self, text: str, file: str, lines_before: int) -> None:
         self.text = text
         self.file = file
         self.lines_before = lines_before
-        self.keeps_places = (
-            False  # set for lists of many objects, which would be parsed again for each of them
-        )
-        self._root: Node | None = None
 
     def value(self) -> Any:
         """The plain value. Raises DocumentError."""
@@ -65,16 +61,57 @@ class Document:
         except MarkedYAMLError as error:
             raise _syntax_error(error) from None
 
-    def locate(self, path: Path, *, value: bool = False) -> Location:
-        """Where a field (with `value`, its value) stands, or its nearest ancestor that is written in the text."""
-        root = self._root or _compose(self.text)
-        if self.keeps_places:
-            self._root = root
-        mark = _find(root, path, value=value) if root else None
-        return self.location(mark.line, mark.column) if mark else self.location(0, 0)
+    def places(self) -> "Places":
+        """For many lookups at once: each call parses the text."""
+        return Places(self)
+
+    def locate(self, path: Path) -> Location:
+        return self.places().locate(path)
 
     def location(self, line: int, column: int) -> Location:
+        """Of a line and a column that count from 0, from the document's start."""
         return Location(self.file, self.lines_before + line + 1, column + 1)
+
+
+class Places:
+    """The places of a document's fields. Much larger than the text: not to be kept."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        try:
+            self._root: Node | None = _Composer(document.text).get_single_node()
+        except (
+            MarkedYAMLError
+        ):  # PyYAML's composer refuses an anchor that is defined twice, which YAML allows
+            self._root = None
+
+    def locate(self, path: Path, *, value: bool = False) -> Location:
+        """Where a field (with `value`, its value) stands, or its nearest ancestor that is written in the text."""
+        if self._root is None:
+            return self._document.location(0, 0)
+        node, place = self._root, self._root
+        for step in path:
+            found = _child(node, step)
+            if found is None:
+                return self._at(place)
+            place, node = found
+        return self._at(node if value else place)
+
+    def part(self, path: Path) -> Document:
+        """What stands at the path, as a document of its own that finds its places in the same file."""
+        node = self._root
+        for step in path:
+            found = _child(node, step) if node else None
+            node = found[1] if found else None
+        if node is None:
+            return self._document
+        start, end = node.start_mark, node.end_mark
+        # Indented as it was, so that columns are right and what is flow or block stays so.
+        text = " " * start.column + self._document.text[start.index : end.index]
+        return Document(text, self._document.file, self._document.lines_before + start.line)
+
+    def _at(self, node: Node) -> Location:
+        return self._document.location(node.start_mark.line, node.start_mark.column)
 
 
 def split(text: str, file: str) -> Iterator[Document]:
@@ -222,27 +259,8 @@ class _Composer(CParser):
         pass
 
 
-def _compose(text: str) -> Node | None:
-    try:
-        return _Composer(text).get_single_node()
-    except MarkedYAMLError:  # PyYAML's composer refuses an anchor that is defined twice, which YAML allows
-        return None
-
-
 def _is_plain(event: Any) -> bool:
     return type(event) is ScalarEvent and bool(event.implicit[0])
-
-
-def _find(root: Node, path: Path, *, value: bool) -> Any:
-    """The mark of the deepest node on the path that there is."""
-    node, mark = root, root.start_mark
-    for step in path:
-        found = _child(node, step)
-        if found is None:
-            return mark
-        place, node = found
-        mark = place.start_mark
-    return node.start_mark if value else mark
 
 
 def _child(node: Node, step: str | int) -> tuple[Node, Node] | None:

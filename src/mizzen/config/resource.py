@@ -11,17 +11,19 @@ Path = tuple[str | int, ...]
 """From the top of a document to a field: ("spec", "http", 0, "timeout"). Members by the API's name, items by index."""
 
 
+_MAX_STEP = 120  # characters of a member's name that are shown
+
+
 def path_text(path: Path) -> str:
     """The path as people write it: spec.http[0].timeout."""
-    parts: list[str] = []
-    for step in path:
-        if isinstance(step, int):
-            parts.append(f"[{step}]")
-        elif step.replace("_", "a").isalnum():
-            parts.append(f".{step}" if parts else step)
-        else:
-            parts.append(f'["{step}"]')
-    return "".join(parts)
+    return "".join(map(_step_text, path)).removeprefix(".")
+
+
+def _step_text(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    shown = step if len(step) <= _MAX_STEP else step[: _MAX_STEP - 3] + "..."
+    return f".{shown}" if shown.replace("_", "a").isalnum() else f'["{shown}"]'
 
 
 @dataclass(frozen=True, slots=True, order=True)

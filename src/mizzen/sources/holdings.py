@@ -115,25 +115,21 @@ def _merge(before: _File, reading: Decoded) -> _File:
         for key, old in before.located.items()
         if key not in located and (key in reading.broken or not reading.complete)
     }
+    notes = {
+        key: f"the version from {old.locate(())} as it was before stays in force" for key, old in kept.items()
+    }
+    notes = dict.fromkeys(reading.broken, "the object is not in force") | notes
+    of_unknown = f"stays in force as it was before: {', '.join(_names(kept))}" if kept else ""
     diagnostics = tuple(
-        _say_what_is_in_force(diagnostic, kept, reading) for diagnostic in reading.diagnostics
+        _with_note(diagnostic, notes.get(diagnostic.resource, "") if diagnostic.resource else of_unknown)
+        for diagnostic in reading.diagnostics
     )
     return _File({**located, **kept}, frozenset(kept), diagnostics)
 
 
-def _say_what_is_in_force(
-    diagnostic: Diagnostic, kept: Mapping[ResourceKey, Located], reading: Decoded
-) -> Diagnostic:
-    if diagnostic.severity is not Severity.ERROR:
-        return diagnostic
-    key = diagnostic.resource
-    if key is not None and key in kept:
-        note = f"the version from {kept[key].locate(())} as it was before stays in force"
-    elif key in reading.broken:
-        note = "the object is not in force"
-    elif key is None and kept:
-        note = f"stays in force as it was before: {', '.join(_names(kept))}"
-    else:
+def _with_note(diagnostic: Diagnostic, note: str) -> Diagnostic:
+    """Say what is in force instead of what has an error."""
+    if not note or diagnostic.severity is not Severity.ERROR:
         return diagnostic
     return replace(diagnostic, message=f"{diagnostic.message} ({note})")
 

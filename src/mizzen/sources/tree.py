@@ -30,6 +30,7 @@ class Tree:
 
     files: dict[str, Signature] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)  # also those to which symbolic links lead
+    visited: set[Path] = field(default_factory=set)  # folders, by their real paths
     unreadable: list[str] = field(default_factory=list)  # nothing is known of what is under these
     problems: list[Diagnostic] = field(default_factory=list)
 
@@ -43,7 +44,7 @@ def look(roots: Iterable[Path], ignore: frozenset[str]) -> Tree:
     tree = Tree()
     for root in roots:
         if root.is_dir():
-            _folder(tree, root, ignore, above=())
+            _folder(tree, root, ignore, depth=0)
             continue
         tree.folders.add(_nearest_folder(root))
         try:
@@ -53,10 +54,13 @@ def look(roots: Iterable[Path], ignore: frozenset[str]) -> Tree:
     return tree
 
 
-def _folder(tree: Tree, folder: Path, ignore: frozenset[str], above: tuple[Path, ...]) -> None:
+def _folder(tree: Tree, folder: Path, ignore: frozenset[str], depth: int) -> None:
     real = folder.resolve()
-    if real in above or len(above) > MAX_DEPTH:  # a symbolic link to a folder above it
+    if (
+        real in tree.visited or depth > MAX_DEPTH
+    ):  # symbolic links can lead to one folder in many ways, or in circles
         return
+    tree.visited.add(real)
     # The real path, too: a symbolic link that leads elsewhere now must lead to another set of folders to watch.
     tree.folders |= {str(folder), str(real)}
     try:
@@ -67,15 +71,15 @@ def _folder(tree: Tree, folder: Path, ignore: frozenset[str], above: tuple[Path,
     for entry in entries:
         if entry.name.startswith(".") or entry.name in ignore:
             continue
-        if entry.is_dir():
-            _folder(tree, folder / entry.name, ignore, (*above, real))
-        elif entry.name.endswith(SUFFIXES):
-            try:
+        try:
+            if entry.is_dir():
+                _folder(tree, folder / entry.name, ignore, depth + 1)
+            elif entry.name.endswith(SUFFIXES):
                 _file(tree, entry)
-            except FileNotFoundError:  # deleted just now, or a symbolic link to nowhere
-                continue
-            except OSError as error:
-                _unreadable(tree, entry.path, error)
+        except FileNotFoundError:  # deleted just now, or a symbolic link to nowhere
+            continue
+        except OSError as error:
+            _unreadable(tree, entry.path, error)
 
 
 def _file(tree: Tree, file: "Path | os.DirEntry[str]") -> None:

@@ -1,5 +1,6 @@
 """Text -> resources and diagnostics."""
 
+import json
 import textwrap
 from datetime import timedelta
 
@@ -125,6 +126,75 @@ def test_lists_are_flattened_and_their_places_kept():
     assert str(decoded.located[0].locate(("spec", "ports"))) == "f.yaml:8:5"
     assert [str(each.location) for each in decoded.diagnostics] == ["f.yaml:13:20"]
     assert decoded.broken == (ResourceKey("Service", "default", "b"),)
+
+
+def test_lists_inside_lists_and_lists_in_flow_style():
+    item = "{apiVersion: v1, kind: Service, metadata: {name: NAME}, spec: {ports: [{port: 80, x: 1}]}}"
+    one, two = item.replace("NAME", "a"), item.replace("NAME", "b")
+    text = f"{{kind: List, items: [{one},\n  {{kind: List, items: [\n  {two}]}}]}}\n"
+    columns = [line.index("x: 1") + 1 for line in text.splitlines() if "x: 1" in line]
+    found = [str(each.location) for each in decode(text, "f.yaml").diagnostics]
+    assert found == [f"f.yaml:1:{columns[0]}", f"f.yaml:3:{columns[1]}"]
+
+
+def test_an_alias_into_another_item_of_a_list_still_has_a_place():
+    decoded = read(
+        """\
+        kind: List
+        items:
+        - apiVersion: v1
+          kind: Service
+          metadata: {name: a}
+          spec: &spec {ports: [{port: 80}]}
+        - apiVersion: v1
+          kind: Service
+          metadata: {name: b}
+          spec: *spec
+        """
+    )
+    assert [str(each.locate(("spec", "ports"))) for each in decoded.located] == ["f.yaml:6:16", "f.yaml:7:1"]
+
+
+HOSTILE = {
+    "a port of 5,000 digits": (
+        "AuthorizationPolicy",
+        {"rules": [{"to": [{"operation": {"ports": ["9" * 5000]}}]}]},
+    ),
+    "a status of 5,000 digits": (
+        "VirtualService",
+        {"http": [{"retries": {"attempts": 1, "retryOn": "9" * 5000}}]},
+    ),
+    "a duration of 100,000 digits": (
+        "VirtualService",
+        {"hosts": ["a"], "http": [{"timeout": "1" * 100_000}]},
+    ),
+    "a name of 100,000 characters": ("VirtualService", {"h" * 100_000: 1}),
+    "base64 that is none": (
+        "VirtualService",
+        {"http": [{"directResponse": {"status": 200, "body": {"bytes": "é"}}}]},
+    ),
+    "a number of 60 digits": ("VirtualService", {"http": [{"match": [{"port": int("9" * 60)}]}]}),
+}
+
+
+@pytest.mark.parametrize(("kind", "spec"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_values_are_diagnostics(kind, spec):
+    group = "security" if kind == "AuthorizationPolicy" else "networking"
+    item = {"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": {"name": "a"}, "spec": spec}
+    decoded = decode(json.dumps(item, ensure_ascii=False), "f.yaml")
+    assert decoded.located == ()
+    assert all(len(str(each)) < 2_000 for each in decoded.diagnostics)
+
+
+def test_many_mistakes_in_one_document_are_located_by_one_parse():
+    routes = "\n".join(f"- {{route: [{{destination: {{host: a}}}}], x{number}: 1}}" for number in range(3000))
+    assert len(lines(virtual_service(f"hosts: [a]\nhttp:\n{routes}\n"))) == 3000
+
+
+def test_a_format_that_nests_too_deeply():
+    settings = {"accessLogEncoding": "JSON", "accessLogFormat": "[" * 100_000}
+    item = {"apiVersion": "mesh.istio.io/v1alpha1", "kind": "MeshConfig", "spec": settings}
+    assert [each.code for each in decode(json.dumps(item), "f.yaml").diagnostics] == ["IST0106"]
 
 
 def test_target_ports_are_numbers_or_names():
@@ -326,8 +396,6 @@ PLAIN = st.recursive(
 
 @given(st.sampled_from(["VirtualService", "DestinationRule", "Gateway", "ServiceEntry"]), PLAIN, PLAIN)
 def test_no_value_makes_it_raise(kind, metadata, spec):
-    import json
-
     item = {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
     decode(json.dumps(item, ensure_ascii=False), "f.yaml")
 

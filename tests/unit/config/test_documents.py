@@ -22,7 +22,7 @@ def value(text):
 
 
 def place(text, *path, **options):
-    location = next(iter(split(textwrap.dedent(text), "f.yaml"))).locate(path, **options)
+    location = next(iter(split(textwrap.dedent(text), "f.yaml"))).places().locate(path, **options)
     return location.line, location.column
 
 

@@ -34,7 +34,7 @@ _UNIT_MICROSECONDS = {
     "\u03bcs": 1,  # Greek mu: Go reads both
     "ns": 0.001,
 }
-_TERM = re.compile("([0-9]+\\.?[0-9]*|\\.[0-9]+)(h|ms|m|us|\u00b5s|\u03bcs|ns|s)")
+_TERM = re.compile("([0-9]+(?:\\.[0-9]*)?|\\.[0-9]+)(h|ms|m|us|\u00b5s|\u03bcs|ns|s)")
 _WHOLE = re.compile(f"[-+]?(?:{_TERM.pattern})+")
 _LONGEST_SECONDS = 315_576_000_000  # google.protobuf.Duration: 10,000 years
 

@@ -97,7 +97,7 @@ def _operation(operation: Operation, path: Path) -> Findings:
     yield from _not_empty(operation, _OPERATIONS, path)
     for name in ("ports", "not_ports"):
         for index, port in enumerate(getattr(operation, name)):
-            if not port.isdecimal() or not 1 <= int(port) <= 65535:
+            if not rules.is_port(port):
                 yield invalid((*path, rules.camel(name), index), f'"{port}" is no port: ports are 1 to 65535')
     for name in ("paths", "not_paths"):
         for index, text in enumerate(getattr(operation, name)):
@@ -133,7 +133,7 @@ _VALUE_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "source.ip": rules.is_subnet,
     "remote.ip": rules.is_subnet,
     "destination.ip": rules.is_subnet,
-    "destination.port": lambda text: text.isdecimal() and 1 <= int(text) <= 65535,
+    "destination.port": rules.is_port,
 }
 
 

@@ -1,7 +1,6 @@
 """HTTPRoute, the part of a VirtualService that most people write."""
 
 import re
-from binascii import Error as Base64Error
 from binascii import a2b_base64
 from datetime import timedelta
 from typing import Final
@@ -66,6 +65,7 @@ _GRPC_STATUSES: Final = frozenset(
     ]
 )
 _REDIRECT_CODES: Final = (0, 301, 302, 303, 307, 308)  # those that Envoy can send; 0: not set
+_STATUS = re.compile("[1-5][0-9][0-9]")
 _METHOD = re.compile(r"[A-Za-z]+|\*")
 
 
@@ -169,7 +169,7 @@ def retries(given: HTTPRetry, path: Path) -> Findings:
     yield from rules.at_least_1ms(given.per_try_timeout, (*path, "perTryTimeout"))
     yield from rules.at_least_1ms(given.backoff, (*path, "backoff"))
     for condition in filter(None, (part.strip() for part in given.retry_on.split(","))):
-        is_status = condition.isdecimal() and 100 <= int(condition) <= 599
+        is_status = _STATUS.fullmatch(condition) is not None
         if condition not in _RETRY_CONDITIONS and not is_status:
             hint = f"use {', '.join(sorted(_RETRY_CONDITIONS))}, or an HTTP status"
             yield invalid((*path, "retryOn"), f'"{condition}" is no condition for a retry', hint)
@@ -255,7 +255,7 @@ def _direct_response(response: HTTPDirectResponse, path: Path) -> Findings:
     if response.body.bytes is not None:
         try:
             size = len(a2b_base64(response.body.bytes, strict_mode=True))
-        except Base64Error:
+        except ValueError:
             yield invalid((*body, "bytes"), "this is not base64")
     if size > MAX_BODY_BYTES:
         yield invalid(body, f"the body has {size} bytes, more than {MAX_BODY_BYTES}")

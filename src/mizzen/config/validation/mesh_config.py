@@ -25,7 +25,7 @@ def validate(spec: MeshConfig) -> Findings:
     if spec.access_log_encoding is AccessLogEncoding.JSON and spec.access_log_format:
         try:
             is_object = isinstance(json.loads(spec.access_log_format), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             is_object = False
         if not is_object:
             yield invalid(("spec", "accessLogFormat"), "with encoding JSON the format must be a JSON object")

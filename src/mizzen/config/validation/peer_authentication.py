@@ -14,7 +14,7 @@ def validate(spec: PeerAuthentication) -> Findings:
             path, "ports are those of workloads, so a selector is needed", "add selector.matchLabels"
         )
     for port in spec.port_level_mtls:
-        if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        if not rules.is_port(port):
             yield invalid((*path, port), f'"{port}" is no port: ports are 1 to 65535')
 
 

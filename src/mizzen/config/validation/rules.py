@@ -41,6 +41,11 @@ def port(number: int, path: Path) -> Findings:
         yield invalid(path, f"{number} is no port: ports are 1 to 65535")
 
 
+def is_port(text: str) -> bool:
+    """A port in decimals, as authorization policies write it."""
+    return len(text) <= 5 and text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
+
+
 def at_least(minimum: float, number: float | None, path: Path) -> Findings:
     if number is not None and number < minimum:
         yield invalid(path, f"{number} is less than {minimum}")
