@@ -12,11 +12,16 @@ from mizzen.processes import Command, run
 pytestmark = pytest.mark.envoy
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give Envoy a user of its own")
-async def test_envoy_runs_as_its_own_user_and_the_agent_reaches_the_daemon_past_the_capture(tmp_path):
-    argv = (sys.executable, "-m", "tests.support.capture_scene", "agent", str(tmp_path))
+@pytest.mark.parametrize(("mode", "envoy_uid"), [("uid", ENVOY_UID), ("mark", 0)])
+async def test_envoy_runs_as_its_own_user_and_the_agent_reaches_the_daemon_past_the_capture(
+    mode, envoy_uid, tmp_path
+):
+    """Without a second user (`mark`) Envoy runs as the only one there is, and marks what it sends."""
+    if mode == "uid" and os.getuid() != 0:
+        pytest.skip("only root can give Envoy a user of its own")
+    argv = (sys.executable, "-m", "tests.support.capture_scene", "agent", mode, str(tmp_path))
     finished = await run(Command(name="scene", argv=argv), timeout_seconds=60)
     if finished.exit.status == CANNOT:
         pytest.skip(finished.stderr)
     assert finished.exit.ok, finished.stderr
-    assert json.loads(finished.stdout) == {"envoy": ENVOY_UID, "socket": ENVOY_UID, "body": "hello"}
+    assert json.loads(finished.stdout) == {"envoy": envoy_uid, "socket": envoy_uid, "body": "hello"}

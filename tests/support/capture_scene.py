@@ -169,7 +169,7 @@ async def play(mode: str) -> None:
     await holder.stop()
 
 
-async def play_agent(folder: Path) -> None:
+async def play_agent(mode: str, folder: Path) -> None:
     """A whole agent with its Envoy in the inner namespace, its daemon in the outer."""
     from tests.support.agent_mesh import Daemon, answer_by_itself, running_agent, until
 
@@ -179,7 +179,8 @@ async def play_agent(folder: Path) -> None:
     daemon = Daemon(folder, host=OUTER)
     await daemon.start()
     answer_by_itself(daemon, "0.0.0.0", 15006)
-    async with running_agent(daemon, INNER, "--interception", "redirect", netns_fd=inner) as agent:
+    options = ("--mark", str(ENVOY_MARK)) if mode == "mark" else ()
+    async with running_agent(daemon, INNER, "--interception", "redirect", *options, netns_fd=inner) as agent:
         await until(agent.is_ready, "readiness")
         status = await agent.status()
         _, body = await agent.http("/hello", port=8080)
@@ -204,9 +205,9 @@ def main() -> None:
             asyncio.run(serve_inner())
         case ["call", *arguments]:
             print(call(*arguments))
-        case ["agent", folder]:
-            enter_own_namespaces("uid")
-            asyncio.run(play_agent(Path(folder)))
+        case ["agent", mode, folder]:
+            enter_own_namespaces(mode)
+            asyncio.run(play_agent(mode, Path(folder)))
         case [mode]:
             enter_own_namespaces(mode)
             asyncio.run(play(mode))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
-from mizzen.agent.settings import ADMIN_SOCKET, DAEMON_NAME, SDS_SOCKET, HostPort, Settings
+from mizzen.agent.settings import ADMIN_SOCKET, DAEMON_NAME, SDS_SOCKET, HostPort, Interception, Settings
 from mizzen.errors import UserError
 from mizzen.proto.api import Bootstrap, HttpProtocolOptions, UpstreamTlsContext, message_class
 from mizzen.proto.descriptors import pool
@@ -79,7 +79,7 @@ def build_bootstrap(settings: Settings) -> Message:
         static_resources={"clusters": [_sds_cluster(), _xds_cluster(settings.daemon)]},
         cluster_manager={
             "enable_deferred_cluster_creation": True,
-            **({"upstream_bind_config": _marked(settings.mark)} if settings.mark else {}),
+            **({"upstream_bind_config": _marked(settings.mark)} if _needs_mark(settings) else {}),
         },
         deferred_stat_options={"enable_deferred_creation_stats": True},
         stats_config={
@@ -203,6 +203,11 @@ def _http2() -> dict[str, Any]:
         explicit_http_config={"http2_protocol_options": {"connection_keepalive": keepalive}}
     )
     return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _typed(options)}
+
+
+def _needs_mark(settings: Settings) -> bool:
+    """Only where it is needed: without capture Envoy may lack the right to mark."""
+    return settings.mark != 0 and settings.interception is Interception.REDIRECT
 
 
 def _marked(mark: int) -> dict[str, Any]:

@@ -52,7 +52,9 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything the agent needs to know. `mark` 0: Envoy's own traffic is told apart by `envoy_uid`."""
+    """Everything the agent needs to know. `mark` 0: Envoy's own traffic is told apart by `envoy_uid`. Both matter only
+    where traffic is captured.
+    """
 
     name: str
     namespace: str
@@ -117,7 +119,14 @@ _REVISION_LABELS: Final = ("service.istio.io/canonical-revision", "app.kubernete
 
 def parse(argv: Sequence[str] | None = None) -> Settings:
     """Read the command line. A mistake ends the process with one line on stderr, as argparse does."""
-    values = vars(_parser().parse_args(argv))
+    parser = _parser()
+    values = vars(parser.parse_args(argv))
+    if values["interception"] is None:
+        values["interception"] = (
+            Interception.REDIRECT if values["kind"] is Kind.SIDECAR else Interception.NONE
+        )
+    if values["kind"] is Kind.GATEWAY and values["interception"] is Interception.REDIRECT:
+        parser.error("a gateway has no application whose traffic could be captured: --interception none")
     values["labels"] = FrozenMap(dict(values["labels"]))
     values["app_ports"] = FrozenMap(dict(values["app_ports"]))
     return Settings(**values)
@@ -137,8 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--token-file", type=_path, metavar="FILE", help="join token, needed for the first certificate only")
     add("--state-dir", required=True, type=_path, metavar="DIR", help="a folder for this workload alone")
     add(
-        "--interception", type=Interception, default=Interception.REDIRECT, choices=list(Interception),
-        metavar="redirect|none",
+        "--interception", type=Interception, choices=list(Interception), metavar="redirect|none",
+        help="default: redirect for a sidecar, none for a gateway",
     )  # fmt: skip
     add(
         "--mark",

@@ -62,6 +62,9 @@ def test_paths_are_relative_to_the_folder_in_which_envoy_works():
 
 def test_a_mark_goes_on_every_connection_that_envoy_opens():
     assert "upstream_bind_config" not in bootstrap()["cluster_manager"]
+    assert (
+        "upstream_bind_config" not in bootstrap("--mark", "99", "--interception", "none")["cluster_manager"]
+    )
     bound = bootstrap("--mark", "99")["cluster_manager"]["upstream_bind_config"]
     assert bound["socket_options"] == [{"level": "1", "name": "36", "int_value": "99"}]
 

@@ -34,8 +34,9 @@ def test_the_defaults():
 def test_everything_given():
     settings = parse(
         [*REQUIRED, "--namespace", "shop", "--kind", "gateway", "--label", "app=a", "--label", "version=v1",
-         "--app-port", "9080=19080", "--dns-upstream", "9.9.9.9", "--interception", "none"]
+         "--app-port", "9080=19080", "--dns-upstream", "9.9.9.9"]
     )  # fmt: skip
+    assert settings.interception is Interception.NONE
     assert settings.node_id == "router~10.0.0.2~w.shop~shop.svc.cluster.local"
     assert dict(settings.labels) == {"app": "a", "version": "v1"}
     assert dict(settings.app_ports) == {9080: 19080}
@@ -70,6 +71,7 @@ def test_the_canonical_name_and_revision_are_istios(labels, name, revision):
         (["--daemon", "h:99999"], "'h:99999' is not HOST:PORT"),
         (["--label", "x"], "'x' is not KEY=VALUE"),
         (["--app-port", "80"], "'80' is not PORT=PRIVATE_PORT"),
+        (["--kind", "gateway", "--interception", "redirect"], "a gateway has no application"),
         (["--dns-upstream", "name"], "'name' is not HOST:PORT"),
         (["--dns-upstream", "name:53"], "'name:53' is not IP or IP:PORT"),
     ],
