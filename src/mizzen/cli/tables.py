@@ -1,8 +1,6 @@
 """Tables that are printed once: the results of `--check`, and `mizzen status`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
 
 from rich.console import Console
 from rich.text import Text
@@ -10,22 +8,7 @@ from rich.text import Text
 from mizzen.cli.lines import BAD, BOLD, DIM, GOOD, cell, clean, row
 from mizzen.cli.snapshot import Snapshot
 from mizzen.cli.view import make_console, print_lines, render
-
-
-class CheckState(Enum):
-    PROVED = "proved"
-    FAILED = "failed"
-    NOT_SHOWN = "not shown"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One statement about the mesh, what became of it, and the evidence (or the reason why there is none)."""
-
-    statement: str
-    state: CheckState
-    evidence: str = ""
-
+from mizzen.lab.checks import Check, CheckState
 
 _STYLES = {CheckState.PROVED: ("✓", GOOD), CheckState.FAILED: ("✗", BAD), CheckState.NOT_SHOWN: ("-", DIM)}
 _STATE_WIDTH = max(len(state.value) for state in CheckState) + 2

@@ -17,6 +17,11 @@ from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
 
 
+HTTP_PROXY_PORT = (
+    15002  # of a sidecar without capture, unless its metadata says otherwise (Istio's proxyHttpPort)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AdmittedProxy:
     """A proxy whose claim to be a workload was found true. `binding` is None where its traffic is captured."""
@@ -49,7 +54,7 @@ def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
             f"the certificate of {identity} may not run {key.namespace}/{key.name}, which is registered with the "
             f"service account {found.namespace}/{found.service_account}"
         )
-    return AdmittedProxy(key, kind, identity, _binding(found, node.metadata), peer.not_after)
+    return AdmittedProxy(key, kind, identity, _binding(kind, found, node.metadata), peer.not_after)
 
 
 def _identity(db: Database, peer: Peer) -> SpiffeId:
@@ -74,14 +79,26 @@ def _parse_node_id(node_id: str) -> tuple[ProxyKind, ResourceKey]:
     return ProxyKind(parts[0]), workload_key(namespace, name)
 
 
-def _binding(found: Workload, metadata: Mapping[str, Any]) -> Binding | None:
+def _binding(kind: ProxyKind, found: Workload, metadata: Mapping[str, Any]) -> Binding | None:
     """How a proxy without capture listens. It may bind only the address that its workload is registered with."""
     if metadata.get("INTERCEPTION_MODE") != "NONE":
         return None
     try:
-        address = str(ip_address(found.address))
-        ports = {int(port): int(private) for port, private in dict(metadata.get("APP_PORTS") or {}).items()}
-        proxy_port = int(metadata.get("HTTP_PROXY_PORT") or 15002)
+        address = ip_address(found.address)
+        if kind is ProxyKind.GATEWAY and not address.is_loopback:
+            return (
+                None  # a gateway never captures; where it has the host to itself it listens on every address
+            )
+        ports = {
+            _integer(port): _integer(private)
+            for port, private in dict(metadata.get("APP_PORTS") or {}).items()
+        }
+        proxy_port = _integer(metadata.get("HTTP_PROXY_PORT") or 0) or HTTP_PROXY_PORT
     except (TypeError, ValueError) as error:
         raise Rejected(f"the node's metadata for INTERCEPTION_MODE NONE cannot be read: {error}") from error
-    return Binding(address, proxy_port, FrozenMap(ports))
+    return Binding(str(address), proxy_port, FrozenMap(ports))
+
+
+def _integer(number: object) -> int:
+    """A Struct has no integers: 15002 arrives as 15002.0, from some clients as text."""
+    return int(float(str(number)))

@@ -229,13 +229,16 @@ def _is_open_to_all(path: Path) -> bool:
         return False
 
 
-def call_command(plan: Plan, instance: Instance) -> Command:
-    """Sends requests as the instance's application would; see mizzen.lab.request."""
+def call_command(plan: Plan, instance: Instance | None) -> Command:
+    """Sends requests as the instance's application would, or (None) as somebody in the lab's network who has no
+    sidecar; see mizzen.lab.request.
+    """
+    place = instance.place if instance is not None else None
     return Command(
-        name=f"request from {instance.name}",
+        name=f"request from {instance.name if instance else 'outside the mesh'}",
         argv=(sys.executable, "-m", "mizzen.lab.request"),
-        env=_caller_environment(plan, instance.place),
-        netns_fd=instance.place.namespace,
+        env=_caller_environment(plan, place),
+        netns_fd=place.namespace if place else None,
         in_child=(kernel.drop_capabilities_at_exec,),
     )
 

@@ -12,6 +12,7 @@ import msgspec
 from mizzen.ca.files import StateError
 from mizzen.errors import UserError
 from mizzen.lab.commands import AGENT_PORT, call_command
+from mizzen.lab.definition import OUTSIDE
 from mizzen.lab.local_http import get
 from mizzen.lab.plan import Plan
 from mizzen.lab.protocol import (
@@ -84,15 +85,15 @@ class Control:
     async def _call(self, request: CallRequest) -> Responses:
         if not 1 <= request.count <= _MAX_CALLS:
             raise UserError(f"count must be 1 to {_MAX_CALLS}, not {request.count}")
-        unit = self._supervisor.find(request.source)[0]
+        instance = None if request.source == OUTSIDE else self._supervisor.find(request.source)[0].instance
         limit_seconds = request.timeout_seconds * request.count + 5
         finished = await run(
-            call_command(self._plan, unit.instance),
+            call_command(self._plan, instance),
             msgspec.json.encode(request),
             timeout_seconds=limit_seconds,
         )
         if not finished.exit.ok:
-            raise UserError(f"the request from {unit.instance.name} {finished.exit}", finished.stderr[-500:])
+            raise UserError(f"the request from {request.source} {finished.exit}", finished.stderr[-500:])
         return Responses(msgspec.json.decode(finished.stdout, type=tuple[Response, ...]))
 
     async def _signal(self, request: SignalRequest) -> None:

@@ -8,6 +8,10 @@ import msgspec
 MAX_WORKLOADS = 64
 MAX_REPLICAS = 50
 MAX_TRAFFIC = 16
+MAX_CHECKS = 100
+
+INGRESS = "ingress"  # as a caller: from the host, through the gateway
+OUTSIDE = "outside"  # as a caller: beside the mesh, without a sidecar
 
 
 class Port(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -53,11 +57,35 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     headers: dict[str, str] = {}
 
 
+class Expectation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """One statement and the requests that prove it. Every response must satisfy what is given.
+
+    `source` is a workload, "ingress", or "outside": a caller without a sidecar, beside the mesh. `shares` says how the
+    responses are spread over the values of a field of the JSON body, in percent. `{unique}` in the URL is another text
+    in every run.
+    """
+
+    name: str
+    source: str = msgspec.field(name="from")
+    url: str
+    headers: dict[str, str] = {}
+    count: int = 1
+    status: int | None = None  # None: any that is no error of transport; 0: no HTTP answer at all
+    body_contains: str = ""
+    header_contains: dict[str, str] = {}
+    at_least_seconds: float = 0.0
+    at_most_seconds: float = 0.0  # 0: no limit
+    share_of: str = ""  # the field of the body
+    shares: dict[str, float] = {}
+    needs_capture: bool = False  # cannot be shown where traffic is not captured
+
+
 class LabDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     name: str = ""
     workloads: tuple[Workload, ...] = ()
     ingress: Ingress | None = None
     traffic: tuple[Traffic, ...] = ()
+    checks: tuple[Expectation, ...] = ()  # what `mizzen up --check` proves
 
 
 def extra_workload(option: str) -> Workload:

@@ -77,6 +77,11 @@ class LabHandle:
     def has_ended(self) -> bool:
         return self._keeper.process.poll() is not None
 
+    @property
+    def keeper_pid(self) -> int:
+        """On the host; every process of the lab descends from it."""
+        return self._keeper.process.pid
+
     def next_report(self, timeout_seconds: float | None = None) -> Report | None:
         """What the lab says next; None when the time is up or (then `has_ended` holds soon) when it will say no more."""
         return self._reports.next(timeout_seconds)
@@ -128,7 +133,9 @@ def launch(options: Options, say: Say) -> LabHandle:
                 return _attempt(options, claimed, sockets, isolation, say)
             except _UnsupportedError as refused:
                 reasons.append(f"{_name_of(isolation)}: {refused}")
-        raise UserError(f"this machine cannot run the lab ({'; '.join(reasons)})", _advice(options.mode))
+        raise UnsupportedHereError(
+            f"this machine cannot run the lab ({'; '.join(reasons)})", _advice(options.mode)
+        )
 
 
 def _advice(forced: Mode | None) -> str:
@@ -139,6 +146,10 @@ def _advice(forced: Mode | None) -> str:
 
 def _name_of(isolation: Isolation) -> str:
     return f"{isolation.mode} in a user namespace" if isolation.user else str(isolation.mode)
+
+
+class UnsupportedHereError(UserError):
+    """The kernel grants nothing that the lab could run in."""
 
 
 class _UnsupportedError(Exception):

@@ -26,7 +26,7 @@ class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
 class CallRequest(msgspec.Struct, frozen=True, tag="call"):
     """Send HTTP requests from a workload, as its application would: through its sidecar. Answered by Responses."""
 
-    source: str  # a workload or one of its instances, with or without "namespace/"
+    source: str  # a workload or one of its instances, with or without "namespace/"; or "outside"
     url: str
     method: str = "GET"
     headers: dict[str, str] = {}
@@ -77,6 +77,7 @@ class Response(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     error: str = ""
+    seconds: float = 0.0  # from the first byte sent to the last received
 
 
 class Responses(msgspec.Struct, frozen=True, tag="responses"):

@@ -9,7 +9,17 @@ import msgspec
 from mizzen.config.documents import Document, DocumentError, split
 from mizzen.config.resource import Path as FieldPath
 from mizzen.errors import UserError
-from mizzen.lab.definition import MAX_REPLICAS, MAX_TRAFFIC, MAX_WORKLOADS, LabDefinition, Workload
+from mizzen.lab.definition import (
+    INGRESS,
+    MAX_CHECKS,
+    MAX_REPLICAS,
+    MAX_TRAFFIC,
+    MAX_WORKLOADS,
+    OUTSIDE,
+    Ingress,
+    LabDefinition,
+    Workload,
+)
 
 FILE = "lab.yaml"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -85,12 +95,27 @@ def _check_callers(definition: LabDefinition, names: set[str]) -> Iterator[Probl
     if len(definition.traffic) > MAX_TRAFFIC:
         yield ("traffic",), f"{len(definition.traffic)} callers are more than a lab takes ({MAX_TRAFFIC})"
     for number, traffic in enumerate(definition.traffic):
-        if traffic.source == "ingress" and ingress is None:
-            yield ("traffic", number, "from"), "the lab has no ingress"
-        elif traffic.source not in {"ingress", *names}:
-            yield ("traffic", number, "from"), f"there is no workload named {traffic.source}"
+        yield from _check_source(("traffic", number, "from"), traffic.source, {INGRESS, *names}, ingress)
         if not 0 < traffic.rps <= _MAX_RPS:
             yield ("traffic", number, "rps"), f"requests per second are more than 0 and at most {_MAX_RPS}"
+
+    if len(definition.checks) > MAX_CHECKS:
+        yield ("checks",), f"{len(definition.checks)} checks are more than a lab takes ({MAX_CHECKS})"
+    for number, expected in enumerate(definition.checks):
+        yield from _check_source(
+            ("checks", number, "from"), expected.source, {INGRESS, OUTSIDE, *names}, ingress
+        )
+        if bool(expected.shares) != bool(expected.share_of):
+            yield ("checks", number), "shares and shareOf belong together"
+
+
+def _check_source(
+    place: FieldPath, source: str, known: set[str], ingress: Ingress | None
+) -> Iterator[Problem]:
+    if source == INGRESS and ingress is None:
+        yield place, "the lab has no ingress"
+    elif source not in known:
+        yield place, f"there is no workload named {source}"
 
 
 def _checked(document: Document) -> LabDefinition:
@@ -121,4 +146,4 @@ def _wrong_form(document: Document, message: str) -> UserError:
     missing = re.fullmatch(r"Object missing required field `(.*)`", what)
     if missing:
         return UserError(f"{document.locate(path)}: the field {missing[1]!r} is missing")
-    return UserError(f"{document.locate(path, value=True)}: {what[:1].lower()}{what[1:].replace('`', '')}")
+    return UserError(f"{document.places().locate(path, value=True)}: {what[:1].lower()}{what[1:].replace('`', '')}")

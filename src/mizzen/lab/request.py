@@ -6,6 +6,7 @@ Where nothing captures the traffic, http_proxy leads to the sidecar.
 import http.client
 import os
 import sys
+import time
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,15 +23,19 @@ def exchange(call: CallRequest, proxy: str = "", connect: tuple[str, int] | None
         return Response(status=0, error=f"{call.url!r} is not an http:// URL")
     via = urlsplit(proxy) if proxy else url
     host, port = connect or (via.hostname or "", via.port or http.client.HTTP_PORT)
+    started = time.monotonic()
     connection = http.client.HTTPConnection(host, port, timeout=call.timeout_seconds)
     target = call.url if proxy else (url.path or "/") + (f"?{url.query}" if url.query else "")
     headers = {"Host": url.netloc, "User-Agent": "mizzen-lab", **call.headers}
     try:
         connection.request(call.method, target, call.body or None, headers)
         answer = connection.getresponse()
-        return Response(answer.status, tuple(answer.getheaders()), answer.read(_MAX_BODY_BYTES))
+        body = answer.read(_MAX_BODY_BYTES)
+        seconds = time.monotonic() - started
+        return Response(answer.status, tuple(answer.getheaders()), body, seconds=seconds)
     except (OSError, http.client.HTTPException) as error:
-        return Response(status=0, error=str(error) or type(error).__name__)
+        seconds = time.monotonic() - started
+        return Response(status=0, error=str(error) or type(error).__name__, seconds=seconds)
     finally:
         connection.close()
 

@@ -30,7 +30,8 @@ from mizzen.translate.route_match import route_match
 
 # Istio's default retry policy: two attempts, where the server cannot have acted on the request.
 DEFAULT_RETRY = HTTPRetry(attempts=2)
-DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+# A plain 503 is not among them: the application itself may have answered it, after it acted (istio/istio#52111).
+DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled"
 _PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts"
 # Envoy tries this many times to choose a host that the request has not met yet (Istio's setting).
 _HOST_SELECTION_ATTEMPTS = 5
@@ -89,8 +90,12 @@ def _forward(
         target.weight.value = destination.weight
         _apply_headers(target, destination.headers)
     # 0: no limit. Envoy's own default of 15 s would surprise (Istio does the same).
-    action.timeout.FromTimedelta(settings.timeout) if settings.timeout else action.timeout.SetInParent()
-    action.max_stream_duration.grpc_timeout_header_max.CopyFrom(action.timeout)
+    if settings.timeout:
+        action.timeout.FromTimedelta(settings.timeout)
+    else:
+        action.timeout.SetInParent()
+        # Lets gRPC callers set a deadline of their own. Beside a timeout, Envoy would ignore the timeout.
+        action.max_stream_duration.grpc_timeout_header_max.SetInParent()
     _retry(context, action, settings.retries)
     if settings.rewrite is not None:
         _rewrite(action, settings.rewrite, match)
@@ -131,8 +136,6 @@ def _retry(context: RouteContext, action: Any, settings: HTTPRetry | None) -> No
         if "retriable-status-codes" not in tokens:
             policy.retry_on += ",retriable-status-codes" if policy.retry_on else "retriable-status-codes"
         policy.retriable_status_codes.extend(codes)
-    elif not retry.retry_on:
-        policy.retriable_status_codes.append(503)
     policy.num_retries.value = retry.attempts
     policy.host_selection_retry_max_attempts = _HOST_SELECTION_ATTEMPTS
     if retry.retry_ignore_previous_hosts is not False:
