@@ -14,7 +14,7 @@ import pytest
 from tests.support.certificates import REVIEWS, a_key, an_authority, pem_of
 
 from mizzen.ca.subject import Subject, ou_pattern
-from mizzen.proto.descriptors import envoy_path
+from mizzen.envoy_binary import envoy_path
 
 FIELDS = ("workload", "namespace", "canonical_name", "canonical_revision", "cluster")
 EXTENSIONS = "type.googleapis.com/envoy.extensions."

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from mizzen.envoy_binary import envoy_path
 from mizzen.proto.api import (
     AnyMessage,
     Cluster,
@@ -18,7 +19,6 @@ from mizzen.proto.api import (
     RouteConfiguration,
     Router,
 )
-from mizzen.proto.descriptors import envoy_path
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource, discovery_resource
 
 ADS = {"ads": {}, "resource_api_version": "V3"}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mizzen.envoy_binary import envoy_path
 from mizzen.proto.api import (
     Bootstrap,
     Cluster,
@@ -14,7 +15,6 @@ from mizzen.proto.api import (
     RouteConfiguration,
     Router,
 )
-from mizzen.proto.descriptors import envoy_path
 from mizzen.translate.built import pack
 from mizzen.xds.resource import CLUSTER, LISTENER, ROUTE, DiscoveryResource
 

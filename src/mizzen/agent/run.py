@@ -29,8 +29,8 @@ from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
 from mizzen.agent.readiness import Readiness
 from mizzen.agent.sds import SecretService, private_socket, serve_secrets
 from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Interception, Settings
+from mizzen.envoy_binary import envoy_path
 from mizzen.errors import UserError
-from mizzen.proto.descriptors import EnvoyNotFoundError, envoy_path
 
 _POLL_UNTIL_READY_SECONDS: Final = 0.05
 _POLL_READY_SECONDS: Final = 2.0
@@ -65,7 +65,7 @@ class Agent:
         self._envoy = Envoy(
             settings,
             self._bootstrap,
-            _binary(settings),
+            settings.envoy or envoy_path(),
             self._uid,
             on_line=_envoy_said,
             on_exit=self._envoy_ended,
@@ -198,15 +198,6 @@ async def run(settings: Settings, started: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop)
     await Agent(settings, started).run(stop, hurry)
-
-
-def _binary(settings: Settings) -> Path:
-    if settings.envoy is not None:
-        return settings.envoy
-    try:
-        return envoy_path()
-    except EnvoyNotFoundError as error:
-        raise UserError(str(error)) from None
 
 
 def _envoy_said(line: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from mizzen.envoy_binary import envoy_path
 from mizzen.lab import kernel
 from mizzen.lab.definition import Traffic, Workload, command_for
 from mizzen.lab.network import Place
@@ -128,6 +129,7 @@ def agent_command(plan: Plan, layout: Layout, instance: Instance, own_address: s
         "--state-dir": str(layout.agent(instance.name)),
         "--trust-domain": plan.trust_domain,
         "--dns-hosts": str(layout.names),
+        "--envoy": str(envoy_path()),
         **_capture_options(plan, workload),
     }
     pairs = [("--label", f"{key}={value}") for key, value in workload.labels.items()]

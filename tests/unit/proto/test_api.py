@@ -60,7 +60,7 @@ def test_bytes_do_not_depend_on_the_order_of_insertion():
 
 
 def test_messages_nest_in_any():
-    packed = api.Any()
+    packed = api.AnyMessage()
     packed.Pack(api.Router(suppress_envoy_headers=True), deterministic=True)
     assert packed.type_url == "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
     unpacked = api.Router()

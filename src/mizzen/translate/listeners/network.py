@@ -60,6 +60,8 @@ def http_connection_manager(
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
         # 0: streams may be silent for as long as they like; timeouts are the routes' business.
         stream_idle_timeout={"seconds": 0},
+        # How long a drained connection may linger whose client has nothing in flight but does not close it.
+        drain_timeout={"seconds": 1},
         **routes,
     )
     if client_certificate != "SANITIZE":
