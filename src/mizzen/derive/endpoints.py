@@ -80,4 +80,8 @@ def service_accounts(db: Database, ref: ServiceRef) -> tuple[tuple[str, str], ..
     if found is None:
         return ()
     workloads = selected_workloads(db, found.namespace, found.selector)
-    return tuple(sorted({(workload.namespace, workload.service_account) for workload in workloads}))
+    accounts = {(workload.namespace, workload.service_account) for workload in workloads}
+    for port in found.ports[:1]:  # the endpoints of a ServiceEntry are the same for every port
+        inline = _inline_endpoints(db, ref.source, port)
+        accounts.update((one.namespace, one.service_account) for one in inline if one.service_account)
+    return tuple(sorted(accounts))

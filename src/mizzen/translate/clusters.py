@@ -61,7 +61,7 @@ def outbound_cluster(db: Database, key: ClusterKey) -> Built:
         circuit_breakers={"thresholds": [_thresholds(policy.connection_pool)]},
         metadata={"filter_metadata": {METADATA: _metadata(found)}},
         typed_extension_protocol_options={HTTP_OPTIONS: pack(_http_options(port, policy.connection_pool))},
-        **_discovery(db, key, found),
+        **_discovery(db, key, found, policy.load_balancer),
         **_load_balancing(policy.load_balancer),
     )
     _apply_tcp_settings(cluster, policy.connection_pool)
@@ -69,6 +69,8 @@ def outbound_cluster(db: Database, key: ClusterKey) -> Built:
         cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
     if policy.outlier_detection is not None:
         cluster.outlier_detection.CopyFrom(_outlier_detection(policy.outlier_detection))
+        # Below this share of healthy endpoints the ejected ones are used again. Envoy's own default is half.
+        cluster.common_lb_config.healthy_panic_threshold.value = policy.outlier_detection.min_health_percent
     _apply_transport(db, cluster, key, found, port, policy)
     origins = (Origin("", key.service.source), *policy_origins(db, key.rules, key.subset))
     warms = ((ENDPOINT, cluster.name),) if cluster.type == Cluster.DiscoveryType.EDS else ()
@@ -79,8 +81,12 @@ def _metadata(found: Service) -> Struct:
     return struct({"host": found.host, "name": found.name, "namespace": found.namespace})
 
 
-def _discovery(db: Database, key: ClusterKey, found: Service) -> dict[str, Any]:
-    if found.resolution is Resolution.NONE:
+def _discovery(
+    db: Database, key: ClusterKey, found: Service, balancing: LoadBalancerSettings | None
+) -> dict[str, Any]:
+    # PASSTHROUGH: Envoy refuses a cluster that finds endpoints and then leaves the choice to the caller.
+    passthrough = balancing is not None and balancing.simple is SimpleLB.PASSTHROUGH
+    if found.resolution is Resolution.NONE or passthrough:
         return {"type": "ORIGINAL_DST"}
     if found.resolution is Resolution.DNS:
         endpoints = service_endpoints(db, key.service, key.port)
@@ -194,10 +200,9 @@ def _load_balancing(settings: LoadBalancerSettings | None) -> dict[str, Any]:
 
 
 def _outlier_detection(settings: OutlierDetection) -> Any:
-    """Istio's mapping: what it does not name is switched off, but for the defaults that it gives."""
+    """Istio's mapping: never by success rate; by server errors unless it says 0 (Envoy's default, five, is Istio's)."""
     detection = Cluster(name="-", outlier_detection={}).outlier_detection
     detection.enforcing_success_rate.value = 0
-    detection.enforcing_consecutive_5xx.value = 0
     errors_5xx = settings.consecutive_5xx_errors
     if errors_5xx is not None:
         detection.consecutive_5xx.value = errors_5xx

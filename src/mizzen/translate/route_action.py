@@ -217,7 +217,20 @@ def _apply_headers(target: Any, headers: Headers | None) -> None:
     for prefix, operations in (("request", headers.request), ("response", headers.response)):
         if operations is not None:
             getattr(target, f"{prefix}_headers_to_add").extend(_header_values(operations))
-            getattr(target, f"{prefix}_headers_to_remove").extend(operations.remove)
+            removed = (name for name in operations.remove if not _is_protected(name))
+            getattr(target, f"{prefix}_headers_to_remove").extend(removed)
+    for name, value in sorted(headers.request.set.items()) if headers.request else ():
+        if name.lower() in _HOST_HEADERS:
+            rewriting = target.route if isinstance(target, Route) else target
+            rewriting.host_rewrite_literal = value
+
+
+_HOST_HEADERS = frozenset({"host", ":authority"})
+
+
+def _is_protected(name: str) -> bool:
+    """Envoy refuses operations on these headers; setting the host is a rewrite (Istio's rule)."""
+    return name.startswith(":") or name.lower() in _HOST_HEADERS
 
 
 def _header_values(operations: HeaderOperations) -> list[HeaderValueOption]:
@@ -228,4 +241,5 @@ def _header_values(operations: HeaderOperations) -> list[HeaderValueOption]:
             (HeaderValueOption.HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD, operations.add),
         )
         for name, value in sorted(headers.items())
+        if not _is_protected(name)
     ]

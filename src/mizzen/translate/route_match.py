@@ -1,9 +1,7 @@
 """VirtualService matches as Envoy's RouteMatch."""
 
-import re
-
 from mizzen.config.types.networking import HTTPMatchRequest, StringMatch
-from mizzen.proto.api import RouteMatch
+from mizzen.proto.api import Route, RouteMatch
 from mizzen.translate.matchers import header_matcher, is_catch_all, string_matcher
 
 
@@ -44,6 +42,8 @@ def _path(uri: StringMatch | None, *, ignore_case: bool) -> RouteMatch:
     return RouteMatch(prefix=uri.prefix or "/", case_sensitive={"value": not ignore_case})
 
 
-def prefix_rewrite_regex(prefix: str) -> str:
-    """What a prefix rewrite to "/" replaces: the prefix with its slashes, so that /reviews/1 becomes /1, not //1."""
-    return f"^{re.escape(prefix.rstrip('/'))}(/?)(.*)"
+def is_catch_all_route(route: Route) -> bool:
+    """Whether every request matches."""
+    match = route.match
+    everywhere = match.prefix == "/" or match.safe_regex.regex == ".*"
+    return everywhere and not match.headers and not match.query_parameters

@@ -233,19 +233,18 @@ def _matches_everything(match: HTTPMatchRequest) -> bool:
 
 @query
 def cluster_name(db: Database, namespace: str, destination: Destination, port: int) -> str:
-    """The cluster of a destination: its port if it names one, the service's only port, else the caller's port."""
-    number = (
-        destination.port.number
-        if destination.port and destination.port.number
-        else _only_port(db, namespace, destination) or port
-    )
+    """The cluster of a destination."""
+    number = _port_number(db, namespace, destination, port)
     return names.outbound_cluster(number, destination.subset, destination.host)
 
 
-def _only_port(db: Database, namespace: str, destination: Destination) -> int | None:
+def _port_number(db: Database, namespace: str, destination: Destination, port: int) -> int:
+    """The port of a destination: the one that it names, the service's only port, else the caller's port."""
+    if destination.port and destination.port.number:
+        return destination.port.number
     ref = visible_hosts(db, namespace).get(destination.host)
     found = service(db, ref) if ref else None
-    return found.ports[0].number if found and len(found.ports) == 1 else None
+    return found.ports[0].number if found and len(found.ports) == 1 else port
 
 
 @query
@@ -254,7 +253,7 @@ def hashing(db: Database, namespace: str, destination: Destination, port: int) -
     ref = visible_hosts(db, namespace).get(destination.host)
     if ref is None:
         return None
-    number = destination.port.number if destination.port and destination.port.number else port
+    number = _port_number(db, namespace, destination, port)
     settings = effective_policy(db, rules_for(db, namespace, ref), destination.subset, number).load_balancer
     return settings.consistent_hash if settings else None
 

@@ -1,7 +1,9 @@
 """Gateways: listeners for callers outside the mesh, and the routes behind each port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
+from mizzen.config.resource import ResourceKey
 from mizzen.derive.gateways import GatewayServer, bind_port, gateway_servers
 from mizzen.derive.hosts import matches
 from mizzen.derive.mesh import mesh_config
@@ -9,12 +11,13 @@ from mizzen.derive.virtual_services import gateway_virtual_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding
-from mizzen.proto.api import Listener, RouteConfiguration, VirtualHost
+from mizzen.proto.api import Listener, Route, RouteConfiguration, VirtualHost
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
 from mizzen.translate.listeners.network import ads_routes, http_connection_manager
 from mizzen.translate.listeners.outbound import ANY_ADDRESS, outbound_http_filters
 from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext
+from mizzen.translate.route_match import is_catch_all_route
 from mizzen.translate.routes import RouteScope, cluster_name, hashing, virtual_service_routes
 from mizzen.translate.telemetry import source_metrics
 from mizzen.xds.resource import LISTENER, ROUTE
@@ -72,8 +75,8 @@ def gateway_routes(db: Database, namespace: str, labels: FrozenMap[str, str], po
         ignore_port_in_host_matching=True,
         max_direct_response_body_size_bytes={"value": 1 << 20},
     )
-    origins: list[Origin] = []
     hosts: dict[str, VirtualHost] = {}
+    routes: dict[str, dict[tuple[str, ResourceKey], list[_Traced]]] = {}
     scope = RouteScope(namespace, labels)
     context = RouteContext(
         cluster=lambda destination: cluster_name(db, namespace, destination, port),
@@ -83,14 +86,30 @@ def gateway_routes(db: Database, namespace: str, labels: FrozenMap[str, str], po
     for found in _http_servers(gateway_servers(db, labels).get(port, ())):
         for key, virtual_hosts in gateway_virtual_services(db, namespace, found.gateway):
             for domain in _admitted(found, key.namespace, virtual_hosts):
-                host = hosts.setdefault(domain, _virtual_host(domain, port, found))
-                for route, path in virtual_service_routes(db, context, key, found.gateway, scope, port):
-                    origins.append(Origin(f"virtual_hosts[{domain}].routes[{len(host.routes)}]", key, path))
-                    host.routes.append(route)
-    config.virtual_hosts.extend(hosts[domain] for domain in sorted(hosts))
+                hosts.setdefault(domain, _virtual_host(domain, port, found))
+                # A VirtualService that two servers of a Gateway admit to one host counts once.
+                routes.setdefault(domain, {})[found.gateway, key] = [
+                    (route, key, path)
+                    for route, path in virtual_service_routes(db, context, key, found.gateway, scope, port)
+                ]
+    origins: list[Origin] = []
+    for domain in sorted(hosts):
+        merged = _catch_all_last(chain.from_iterable(routes[domain].values()))
+        for index, (route, key, path) in enumerate(merged):
+            origins.append(Origin(f"virtual_hosts[{domain}].routes[{index}]", key, path))
+            hosts[domain].routes.append(route)
+        config.virtual_hosts.append(hosts[domain])
     if not hosts:
         config.virtual_hosts.add(name=f"blackhole:{port}", domains=["*"])
     return built(ROUTE, config, tuple(origins))
+
+
+_Traced = tuple[Route, ResourceKey, tuple[str | int, ...]]
+
+
+def _catch_all_last(routes: Iterable[_Traced]) -> list[_Traced]:
+    """What one VirtualService leaves to all must not hide what the next one says (Istio's order of merged routes)."""
+    return sorted(routes, key=lambda traced: is_catch_all_route(traced[0]))
 
 
 def _virtual_host(domain: str, port: int, found: GatewayServer) -> VirtualHost:

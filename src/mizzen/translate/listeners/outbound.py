@@ -123,6 +123,7 @@ def _tcp_route(
         assert key is not None
         matched = not route.match or any(
             (not match.port or match.port == port)
+            and match.source_namespace in {"", scope.namespace}
             and covers(match.source_labels, scope.labels)
             and (
                 not match.gateways
@@ -132,7 +133,9 @@ def _tcp_route(
         )
         if matched and route.route:
             origins.append(Origin("filter_chains[0]", key, ("spec", "tcp", index)))
-            targets = [_target(db, scope, key.namespace, item, port) for item in route.route]
+            # A weight of 0 gets nothing; where none is given, there is one destination.
+            weighted = [item for item in route.route if item.weight > 0] or route.route[:1]
+            targets = [_target(db, scope, key.namespace, item, port) for item in weighted]
             return tcp_proxy(mesh, targets[0][0], targets[0][0], targets)
     destination = Destination(host=ref.host, port=PortSelector(number=port))
     direct = cluster_name(db, scope.namespace, destination, port)
