@@ -13,9 +13,46 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from mizzen.lab.definition import Ingress, LabDefinition, Workload
+from mizzen.lab.plan import Programs
+
+# Answers every GET with the name of its workload.
+_APPLICATION = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = os.environ["MIZZEN_WORKLOAD"].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+AGENT_PORT = 15020
+
+
+def application(name: str, command: tuple[str, ...] = ("python", "-c", _APPLICATION)) -> Workload:
+    return Workload(name=name, labels={"app": name}, command=command, ports=(9080,))
+
+
+TWO_WORKLOADS = LabDefinition(
+    name="two",
+    workloads=(application("web"), Workload(name="gateway", gateway=True)),
+    # The stand-in of the gateway has no other port.
+    ingress=Ingress(workload="gateway", port=AGENT_PORT),
+)
+
+
+def programs() -> Programs:
+    alone = (sys.executable, "-P", __file__)  # its neighbours in this folder are no modules for it
+    return Programs(
+        daemon=(*alone, "daemon"),
+        agent=(*alone, "agent"),
+    )
+
 
 class _Json(BaseHTTPRequestHandler):
-    documents: dict[str, object] = {}
+    documents: dict[str, object]
 
     def do_GET(self):
         document = self.documents.get(self.path)
@@ -59,9 +96,9 @@ def daemon(options):
 def agent(options):
     assert Path(options.token_file).read_text().startswith("mzj1.")
     assert "BEGIN CERTIFICATE" in Path(options.root_cert).read_text()
-    documents = {"/healthz/ready": {}, "/status": {"envoy": {"pid": os.getpid()}}}
+    documents = {"/healthz/ready": {}, "/status": {"envoy": {"pid": os.getpid()}}, "/whoami": options.name}
     handler = type("Handler", (_Json,), {"documents": documents})
-    server = ThreadingHTTPServer((options.address, 15020), handler)
+    server = ThreadingHTTPServer((options.address, AGENT_PORT), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("agent of", options.name, flush=True)
     _until_terminated()
