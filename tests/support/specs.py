@@ -92,7 +92,8 @@ class Spec:
     def evaluate(self, check: Check) -> str:
         """What stands at a check's path, as a snapshot is written."""
         found = select(self._tree(), check.path)
-        return yaml.dump(found, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+        text = yaml.dump(found, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+        return text.removesuffix("...\n")  # how YAML ends a document that is one word
 
     def _tree(self) -> Mapping[str, Any]:
         tree: dict[str, Any] = {}
