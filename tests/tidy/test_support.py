@@ -1,0 +1,52 @@
+"""A field of the API that nothing reads has no effect; then something must say so."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scripts.support_page import OF_KUBERNETES, SILENT, fields, is_below
+
+from mizzen.config.kinds import KINDS
+from mizzen.config.support import UNSUPPORTED
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_says_what_the_code_says():
+    done = subprocess.run(
+        [sys.executable, "scripts/support_page.py", "--check"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def words_of_the_road():
+    """What the code behind `config` reads as an attribute, or names in a text. Common names hide behind others."""
+    text = "\n".join(
+        path.read_text()
+        for part in ("derive", "translate")
+        for path in (ROOT / f"src/mizzen/{part}").rglob("*.py")
+    )
+    return set(re.findall(r'[."](\w+)\b', text))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_no_field_is_ignored_in_silence(kind, words_of_the_road):
+    told = tuple(path for table in (UNSUPPORTED, SILENT, OF_KUBERNETES) for path in table.get(kind.name, ()))
+    ignored = [
+        field.path
+        for field in fields(kind)
+        if field.attribute not in words_of_the_road and not is_below(field.path, told)
+    ]
+    assert ignored == [], "implement these, or name them in config/support.py"
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_what_is_told_is_not_listed_as_silent(kind):
+    assert set(SILENT[kind]).isdisjoint(UNSUPPORTED[kind]), "take these out of scripts/support_page.py"
