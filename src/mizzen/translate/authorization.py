@@ -17,6 +17,8 @@ from mizzen.translate.authorization_terms import Attribute, Requirement
 from mizzen.translate.built import encode, pack
 
 _ANY: dict[str, Any] = {"any": True}
+# Of an ALLOW policy without rules: it allows nothing.
+_NEVER: dict[str, Any] = {"permissions": [{"not_rule": _ANY}], "principals": [{"not_id": _ANY}]}
 # Istio's trust domain for "this mesh, whatever it is called".
 _LOCAL_TRUST_DOMAIN = "cluster.local"
 
@@ -106,6 +108,8 @@ def _policies(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(name, RBAC policy) of each rule. The name is Istio's: it comes back in access logs when the rule decides."""
     key = resource.key
+    if not resource.spec.rules and action == "ALLOW":
+        yield f"ns[{key.namespace}]-policy[{key.name}]-rule[0]", _NEVER
     for index, rule in enumerate(resource.spec.rules):
         made = _rule(rule, key.namespace, domains, action, http=http)
         if made is not None:
@@ -188,11 +192,16 @@ def _under_all(principals: Sequence[str], domains: Sequence[str]) -> list[str]:
     found: list[str] = []
     for principal in principals:
         domain, slash, rest = principal.partition("/")
-        if slash and (domain in domains or domain == _LOCAL_TRUST_DOMAIN):
-            found += [f"{name}/{rest}" for name in domains]
+        ours = domain == _LOCAL_TRUST_DOMAIN or any(_covers(domain, name) for name in domains)
+        if slash and domain != "*" and ours:
+            found += [principal if _covers(domain, name) else f"{name}/{rest}" for name in domains]
         else:
             found.append(principal)
     return list(dict.fromkeys(found))
+
+
+def _covers(pattern: str, domain: str) -> bool:
+    return pattern == domain or (pattern.startswith("*") and domain.endswith(pattern[1:]))
 
 
 def _all(requirements: Sequence[Requirement], members: str) -> dict[str, Any]:
@@ -208,4 +217,6 @@ def _all(requirements: Sequence[Requirement], members: str) -> dict[str, Any]:
 
 
 def _either(attribute: Attribute, values: Sequence[str], many: str) -> dict[str, Any]:
+    if attribute.either is not None:
+        return attribute.either(values)
     return {f"or_{many}": {many: [attribute.term(value) for value in values]}}

@@ -24,6 +24,8 @@ class Attribute:
     term: Term
     principal: bool
     http_only: bool = False
+    either: Callable[[Sequence[str]], dict[str, Any]] | None = None
+    """Where set: makes one term of all values, in which any of them will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,14 @@ def string_term(value: str, *, ignore_case: bool = False) -> dict[str, Any]:
     if value.endswith("*"):
         return {"prefix": value[:-1], **case}
     return {"exact": value, **case}
+
+
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+
+
+def _quoted(text: str) -> str:
+    """Text as RE2 takes it literally. (Python's re.escape also escapes what needs none, and names would not be Istio's.)"""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def _header(name: str, *, ignore_case: bool = False) -> Term:
@@ -79,14 +89,14 @@ def _principal(value: str) -> dict[str, Any]:
     if value == "*":
         return _authenticated({"safe_regex": {"regex": ".+"}})
     if value.startswith("*"):
-        return _authenticated({"safe_regex": {"regex": f"spiffe://.*{re.escape(value[1:])}"}})
+        return _authenticated({"safe_regex": {"regex": f"spiffe://.*{_quoted(value[1:])}"}})
     if value.endswith("*"):
         return _authenticated({"prefix": f"spiffe://{value[:-1]}"})
     return _authenticated({"exact": f"spiffe://{value}"})
 
 
 def _namespace(value: str) -> dict[str, Any]:
-    pattern = re.escape(value).replace(r"\*", ".*")
+    pattern = _quoted(value).replace(r"\*", ".*")
     return _authenticated({"safe_regex": {"regex": f".*/ns/{pattern}/.*"}})
 
 
@@ -95,40 +105,53 @@ def _service_account(policy_namespace: str) -> Term:
         namespace, slash, name = value.rpartition("/")
         owner = namespace if slash else policy_namespace
         return _authenticated(
-            {"safe_regex": {"regex": f"spiffe://.+/ns/{re.escape(owner)}/(.+/|)sa/{re.escape(name)}(/.+)?"}}
+            {"safe_regex": {"regex": f"spiffe://.+/ns/{_quoted(owner)}/(.+/|)sa/{_quoted(name)}(/.+)?"}}
         )
 
     return term
 
 
 def _trust_domain(value: str) -> dict[str, Any]:
-    pattern = re.escape(value).replace(r"\*", ".*")
+    """A trust domain ends at the first slash: a wildcard must not reach into what stands behind it."""
+    if "*" not in value:
+        return _authenticated({"prefix": f"spiffe://{value}/"})
+    pattern = _quoted(value).replace(r"\*", "[^/]*")
     return _authenticated({"safe_regex": {"regex": f"spiffe://{pattern}/.*"}})
 
 
-def _claim(path: Sequence[str]) -> Term:
-    """A claim of a verified JWT, from the metadata that Envoy's JWT filter leaves. Lists match by any member."""
+def _claim(*path: str) -> Attribute:
+    """A claim of a verified JWT, from the metadata that Envoy's JWT filter leaves. A list matches by any member."""
 
-    def term(value: str) -> dict[str, Any]:
-        matcher = {"string_match": string_term(value)}
-        either = {"or_match": {"value_matchers": [matcher, {"list_match": {"one_of": matcher}}]}}
-        steps = [{"key": step} for step in ("payload", *path)]
-        return {"metadata": {"filter": JWT_FILTER, "path": steps, "value": either}}
+    def either(values: Sequence[str]) -> dict[str, Any]:
+        matcher = _any_of([{"string_match": string_term(value)} for value in values])
+        return _jwt(path, {"or_match": {"value_matchers": [{"list_match": {"one_of": matcher}}, matcher]}})
 
-    return term
+    return Attribute(lambda value: either([value]), principal=True, http_only=True, either=either)
+
+
+def _any_of(matchers: list[dict[str, Any]]) -> dict[str, Any]:
+    return matchers[0] if len(matchers) == 1 else {"or_match": {"value_matchers": matchers}}
+
+
+def _jwt(path: Sequence[str], value: dict[str, Any]) -> dict[str, Any]:
+    steps = [{"key": step} for step in ("payload", *path)]
+    return {"metadata": {"filter": JWT_FILTER, "path": steps, "value": value}}
 
 
 def _request_principal(value: str) -> dict[str, Any]:
-    """<issuer>/<subject> of a verified JWT. A wildcard is taken at the end of the whole that carries it."""
-    if value == "*":
-        issuer, subject = "*", "*"
+    """<issuer>/<subject> of a verified JWT, divided at the last slash. Without one a wildcard leaves the other side open,
+    and a plain text is an issuer whose tokens name no subject.
+    """
+    if "/" in value:
+        issuer, _, subject = value.rpartition("/")
     elif value.startswith("*"):
-        head, slash, tail = value.rpartition("/")
-        issuer, subject = (head or "*", tail) if slash else ("*", value)
+        issuer, subject = "*", value
     else:
-        head, slash, tail = value.rpartition("/")
-        issuer, subject = (head, tail or "*") if slash else (value, "*")
-    claims = (_claim(("iss",))(issuer), _claim(("sub",))(subject))
+        issuer, subject = value, "*" if value.endswith("*") else ""
+    claims = (
+        _jwt(("iss",), {"string_match": string_term(issuer)}),
+        _jwt(("sub",), {"string_match": string_term(subject)}),
+    )
     return {"and_ids": {"ids": list(claims)}}
 
 
@@ -157,8 +180,8 @@ _CONDITIONS = {
     "source.namespace": NAMESPACES,
     "source.principal": PRINCIPALS,
     "request.auth.principal": REQUEST_PRINCIPALS,
-    "request.auth.audiences": Attribute(_claim(("aud",)), principal=True, http_only=True),
-    "request.auth.presenter": Attribute(_claim(("azp",)), principal=True, http_only=True),
+    "request.auth.audiences": _claim("aud"),
+    "request.auth.presenter": _claim("azp"),
     "destination.ip": DESTINATION_IP,
     "destination.port": PORTS,
     "connection.sni": SNI,
@@ -176,17 +199,23 @@ def condition_attribute(key: str, policy_namespace: str) -> Attribute:
     if key.startswith("request.headers[") and arguments:
         return Attribute(_header(arguments[0]), principal=True, http_only=True)
     if key.startswith("request.auth.claims[") and arguments:
-        return Attribute(_claim(arguments), principal=True, http_only=True)
+        return _claim(*arguments)
     if key.startswith("experimental.envoy.filters.") and arguments:
-        return Attribute(_filter_metadata(key, arguments[0]), principal=False)
+        return _filter_metadata(key, arguments[0])
     raise ValueError(f'"{key}" is no condition that Istio defines')
 
 
-def _filter_metadata(key: str, entry: str) -> Term:
+def _filter_metadata(key: str, entry: str) -> Attribute:
+    """What another filter left in the request's metadata: a text, or with "[value]" a list that has the value."""
     name = key.partition("[")[0].removeprefix("experimental.")
 
-    def term(value: str) -> dict[str, Any]:
-        matcher = {"string_match": string_term(value)}
-        return {"metadata": {"filter": name, "path": [{"key": entry}], "value": matcher}}
+    def matcher(value: str) -> dict[str, Any]:
+        if value.startswith("[") and value.endswith("]"):
+            return {"list_match": {"one_of": {"string_match": string_term(value[1:-1])}}}
+        return {"string_match": string_term(value)}
 
-    return term
+    def either(values: Sequence[str]) -> dict[str, Any]:
+        found = _any_of([matcher(value) for value in values])
+        return {"metadata": {"filter": name, "path": [{"key": entry}], "value": found}}
+
+    return Attribute(lambda value: either([value]), principal=False, either=either)
