@@ -30,5 +30,5 @@ async def reap_abandoned() -> None:
         uncollected = {pid for pid, state in children().items() if state == "Z"}
         for pid in uncollected & before:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  # WNOHANG
+                os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  # WNOHANG: it never blocks
         before = uncollected

@@ -22,8 +22,8 @@ _NEVER: dict[str, Any] = {"permissions": [{"not_rule": _ANY}], "principals": [{"
 # Istio's trust domain for "this mesh, whatever it is called".
 _LOCAL_TRUST_DOMAIN = "cluster.local"
 
-# CUSTOM is not enforced by an external authorizer yet: what it names is refused, as Istio refuses what names a
-# provider that it cannot find. (FIXME: row S6.)
+# FIXME: CUSTOM asks no external authorizer until row S6 comes. What it names is refused, as Istio refuses what names
+# a provider that it cannot find.
 _ACTIONS = (("AUDIT", "LOG"), ("CUSTOM", "DENY"), ("DENY", "DENY"), ("ALLOW", "ALLOW"))
 
 

@@ -1,3 +1,5 @@
+"""Counters are picked out of an exposition by name, whatever else stands in it."""
+
 from mizzen.admin.metrics_text import parse_series, read_counters
 
 NAMES = ("istio_requests_total",)

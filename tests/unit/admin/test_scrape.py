@@ -1,3 +1,5 @@
+"""Agents are asked for their counters; those that do not answer delay nobody and are asked less and less."""
+
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 

@@ -1,3 +1,5 @@
+"""The JSON API over real sockets: its documents, its errors, and whom it does not answer."""
+
 import socket
 import stat
 

@@ -1,3 +1,5 @@
+"""Counters become edges, splits and denials."""
+
 import pytest
 
 from mizzen.admin.traffic import build_report

@@ -1,3 +1,5 @@
+"""Rates over a window: resets, silence and evictions make no false ones."""
+
 import pytest
 
 from mizzen.admin.window import CounterWindow

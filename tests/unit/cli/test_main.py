@@ -1,3 +1,5 @@
+"""The program as a whole: its first page, its exit codes, and one line for whatever goes wrong."""
+
 import os
 import resource
 import subprocess

@@ -1,3 +1,5 @@
+"""The live view's way to a lab: the control socket and the admin API."""
+
 import json
 import socket
 import threading

@@ -1,3 +1,5 @@
+"""`mizzen token` issues what the daemon accepts, and says what is wrong with what it cannot issue."""
+
 import os
 import time
 from datetime import UTC, datetime, timedelta

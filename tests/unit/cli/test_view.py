@@ -1,3 +1,5 @@
+"""The live view in terminals of every size: what is shown, what is cut, and what a silent daemon looks like."""
+
 import io
 
 import msgspec

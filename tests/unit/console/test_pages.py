@@ -1,3 +1,5 @@
+"""The console's pages are complete, and load nothing that its content policy forbids."""
+
 import re
 
 import pytest
