@@ -1,0 +1,146 @@
+"""What can be asked for is documented, and what is documented is there."""
+
+import re
+from unittest.mock import MagicMock
+
+import msgspec
+import pytest
+from tests.support.repository import ROOT, first_cells, python_files, read, section, tracked_files
+
+from mizzen.admin import schema, server
+from mizzen.agent import settings as agent_settings
+from mizzen.agent.metrics import AgentFigures, exposition_of
+from mizzen.cli.main import COMMANDS
+from mizzen.config.diagnostics import CATALOGUE
+from mizzen.daemon import __main__ as daemon_main
+from mizzen.lab.definition import Expectation, Ingress, LabDefinition, Port, Traffic, Workload
+from mizzen.proto.api import StatsAccessLog
+from mizzen.translate.telemetry import denied_metrics, source_metrics
+
+PAGES = sorted(path for path in tracked_files() if path.suffix == ".md" and path.parts[0] != "tests")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def anchors(page: str) -> set[str]:
+    """As GitHub makes them: small letters, blanks to dashes, no other marks."""
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_links_lead_somewhere(path):
+    dead = []
+    for link in _LINK.findall(read(path)):
+        target, _, anchor = link.partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        found = (ROOT / path).parent / target if target else ROOT / path
+        if not found.exists() or (anchor and anchor not in anchors(found.read_text())):
+            dead.append(link)
+    assert dead == []
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, left = set(), ["README.md"]
+    while left:
+        page = left.pop()
+        if page in reached or not page.endswith(".md"):
+            continue
+        reached.add(page)
+        for link in _LINK.findall(read(page)):
+            target = ((ROOT / page).parent / link.partition("#")[0]).resolve()
+            if target.is_file() and target.is_relative_to(ROOT):
+                left.append(str(target.relative_to(ROOT)))
+    lost = (
+        {str(path) for path in PAGES} - reached - {str(path) for path in PAGES if path.parts[0] == "samples"}
+    )
+    assert lost == set()
+
+
+def options_of(name: str) -> set[str]:
+    """The options of a command, in all their spellings, but for its help."""
+    parsers = {"serve": daemon_main._parser, "agent": agent_settings._parser}
+    if name in parsers:
+        spellings = [option for action in parsers[name]()._actions for option in action.option_strings]
+    else:
+        spellings = [option for parameter in COMMANDS[name].load().params for option in parameter.opts]
+    return {spelling for spelling in spellings if spelling.startswith("-")} - {"-h", "--help"}
+
+
+def heading_of(name: str) -> str:
+    found = re.search(rf"^### `mizzen {name}\b[^`]*`$", read("docs/cli.md"), re.MULTILINE)
+    assert found, f"docs/cli.md has no heading for mizzen {name}"
+    return found.group()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_documented(name):
+    documented = first_cells(section(read("docs/cli.md"), heading_of(name)))
+    assert {cell.split()[0] for cell in documented} == options_of(name)
+
+
+def test_every_code_is_documented_as_the_catalogue_has_it():
+    page = read("docs/diagnostics.md")
+    for code in CATALOGUE.values():
+        words = section(page, f"### {code.code} {code.title}")
+        advice = code.what_to_do[0].upper() + code.what_to_do[1:]
+        assert words.strip().startswith(f"{code.severity.value.capitalize()}. {advice}.")
+
+
+def test_every_code_of_the_source_is_documented_and_no_other():
+    used = {code for path in python_files("src") for code in re.findall(r'"((?:MZ|IST)\d{4})"', read(path))}
+    documented = re.findall(r"^### ((?:MZ|IST)\d{4}) ", read("docs/diagnostics.md"), re.MULTILINE)
+    assert sorted(documented) == sorted(used)
+
+
+def test_every_metric_is_documented_and_no_other():
+    source = "\n".join(read(path) for path in python_files("src"))
+    of_daemon = re.findall(r'\b(?:Counter|Gauge|Histogram|Summary)\(\s*"(\w+)"', source)
+    agent_names = re.findall(
+        r"^# TYPE (\w+)", exposition_of(AgentFigures(0, 0, 0.0, True, 0)).decode(), re.MULTILINE
+    )
+    of_envoy = re.findall(r'"((?:istio|mizzen)_\w+)"', read("src/mizzen/translate/telemetry.py"))
+    page = read("docs/metrics.md")
+    assert sorted(set(first_cells(section(page, "## The daemon")))) == sorted(set(of_daemon))
+    assert sorted(first_cells(section(page, "## A workload"))) == sorted({*agent_names, *of_envoy})
+
+
+def test_every_label_of_a_metric_is_documented():
+    page = section(read("docs/metrics.md"), "### Of the mesh, counted by Envoy")
+    for log in (source_metrics("http"), denied_metrics()):
+        counters = StatsAccessLog.FromString(log.typed_config.value).counters
+        labels = {tag.name for counter in counters for tag in counter.stat.tags}
+        assert labels, "the counters have labels"
+        assert {label for label in labels if f"`{label}`" not in page} == set()
+
+
+@pytest.mark.parametrize(
+    ("heading", "struct"),
+    [
+        ("### The document", LabDefinition),
+        ("### `workloads[]`", Workload),
+        ("### `workloads[].ports[]`", Port),
+        ("### `ingress`", Ingress),
+        ("### `traffic[]`", Traffic),
+        ("### `checks[]`", Expectation),
+    ],
+)
+def test_every_field_of_lab_yaml_is_documented(heading, struct):
+    documented = first_cells(section(read("docs/lab.md"), heading))
+    assert documented == [field.encode_name for field in msgspec.structs.fields(struct)]
+
+
+def documents() -> list[type[msgspec.Struct]]:
+    return schema._Document.__subclasses__()
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda document: document.__name__)
+def test_every_field_of_a_document_is_documented(document):
+    documented = first_cells(section(read("docs/admin-api.md"), f"### {document.__name__}"))
+    assert sorted(documented) == sorted(field.encode_name for field in msgspec.structs.fields(document))
+
+
+def test_every_endpoint_is_documented():
+    routes = [*server._api(MagicMock()), server._metrics(MagicMock())]
+    documented = first_cells(section(read("docs/admin-api.md"), "## Endpoints"))
+    assert {route.path for route in routes} | {"/healthz", "/console/"} == set(documented)
