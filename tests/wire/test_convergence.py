@@ -129,9 +129,12 @@ class Convergence(RuleBasedStateMachine):
 
     def check_end(self):
         final = self.session.snapshot()
-        rejected = {(t, name) for t, name, *_ in self.events.of("rejected")} - set(
-            self.events.of("recovered")
-        )
+        rejected = set()
+        for event, *details in self.events.log:
+            if event == "rejected":
+                rejected.add(tuple(details[:2]))
+            elif event == "recovered":
+                rejected.remove(tuple(details))
         bad = {
             (t, name)
             for t in (CLUSTER, LISTENER, ENDPOINT)

@@ -187,3 +187,19 @@ async def test_an_answer_to_an_older_response_is_no_answer():
         await proxy.ack(second)
         assert bodies_of(await proxy.receive(LISTENER)) == {"left": "left=3"}
         assert events.of("rejected") == []
+
+
+async def test_recovery_is_told_once_though_the_response_beside_it_is_refused():
+    async with (
+        discovery(listeners(1, left="1")) as (server, catalog, events, _),
+        client(server.port) as proxy,
+    ):
+        await proxy.subscribe(LISTENER)
+        await proxy.take(LISTENER)
+        catalog.set(listeners(2, left="bad"))
+        await refuse_bad(proxy, LISTENER, 1)
+        catalog.set(listeners(3, left="1", right="bad"))
+        await refuse_bad(proxy, LISTENER, 1)
+        await until(lambda: len(events.of("rejected")) == 2)
+        await proxy.silent()
+        assert events.of("recovered") == [(LISTENER, "left")]

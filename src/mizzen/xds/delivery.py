@@ -154,7 +154,7 @@ class Delivery:
         snapshot = self._newest if newest else self._target
         sequence = self._newest_sequence if newest else self._target_sequence
         draft = self._draft(subscription, snapshot, removals=removals)
-        self._tell_recovered(subscription, draft.recovered)
+        self._tell_recovered(subscription, subscription.forget_refusals(draft.recovered))
         if not draft:
             subscription.nothing_to_send(draft, sequence)
             return None

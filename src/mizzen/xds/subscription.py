@@ -151,7 +151,7 @@ class Subscription:
 
     def _forget(self, names: Collection[str]) -> list[str]:
         self._owed.difference_update(names)
-        return self._forget_suspicion(names)
+        return self.forget_refusals(names)
 
     # --- what it is sent
 
@@ -240,8 +240,12 @@ class Subscription:
 
     def _take(self, draft: Draft) -> None:
         self._state, self._differs = draft.state, draft.differs
-        for name in draft.recovered:
-            self.refused.pop(name, None)
+
+    def forget_refusals(self, names: Collection[str]) -> list[str]:
+        """These are no longer rejected. Returns those that were."""
+        for name in names:
+            self._good.pop(name, None)
+        return [name for name in names if self.refused.pop(name, None) is not None]
 
     # --- how it answers
 
@@ -256,7 +260,7 @@ class Subscription:
         if not self.refused and not self._good:
             return []
         accepted = [resource.name for resource in draft.resources if not self._is_last_good(resource)]
-        return self._forget_suspicion([*accepted, *draft.removed])
+        return self.forget_refusals([*accepted, *draft.removed])
 
     def nacked(self, error: str) -> DiscoveryResource | None:
         """The outstanding response was refused. Returns the culprit where it is certain and new."""
@@ -291,11 +295,6 @@ class Subscription:
     def _is_last_good(self, resource: DiscoveryResource) -> bool:
         refusal = self.refused.get(resource.name)
         return refusal is not None and refusal.good is resource
-
-    def _forget_suspicion(self, names: Collection[str]) -> list[str]:
-        for name in names:
-            self._good.pop(name, None)
-        return [name for name in names if self.refused.pop(name, None) is not None]
 
     # --- for display
 
