@@ -142,7 +142,7 @@ def test_the_launcher_says_when_the_lab_dies(held, victim):
     keeper, first = descendants(held.process.pid)[:2]
     os.kill(keeper if victim == "keeper" else first, signal.SIGKILL)
     said = held.process.stdout.readline()
-    assert said.startswith("the lab's first process died")
+    assert said == "the lab's first process was killed by SIGKILL\n"
     assert held.process.wait() == 0
     until(lambda: traces.left() == [], "everything is gone")
 

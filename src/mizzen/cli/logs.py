@@ -47,7 +47,7 @@ def _path(status: LabStatus, workload: str | None, kind: str) -> Path:
     if kind == "daemon":
         return Path(status.daemon_log)
     if workload is None:
-        raise UserError("name a workload", "or ask for --daemon")
+        raise UserError("no workload is named", "give one, such as reviews-v1, or --daemon")
     found = [instance for instance in status.instances if instance.is_called(workload)]
     if not found:
         names = ", ".join(sorted({instance.workload for instance in status.instances}))

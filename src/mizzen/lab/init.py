@@ -16,6 +16,7 @@ from mizzen.lab.keeper import EXIT_UNSUPPORTED, report
 from mizzen.lab.network import BridgedNetwork, LoopbackNetwork, Network
 from mizzen.lab.plan import Failed, Plan, Progress, Ready, Stopping, Unsupported
 from mizzen.lab.startup import StartupError
+from mizzen.lab.state import DISK_FULL, cannot_write
 from mizzen.lab.supervisor import Supervisor
 from mizzen.processes import StartError
 
@@ -67,7 +68,7 @@ async def _run(plan: Plan, network: Network) -> int:
     try:
         supervisor = Supervisor(plan, network, say)
     except (StateError, OSError) as error:
-        report(plan, Failed(str(error)))
+        report(plan, _failure(plan, error))
         return EXIT_FAILED
     reaping = asyncio.create_task(reap_abandoned())
     control = await Control(plan, supervisor, stop).serve(socket.socket(fileno=plan.descriptors.control))
@@ -90,7 +91,7 @@ async def _serve(plan: Plan, supervisor: Supervisor, stopping: asyncio.Event) ->
             report(plan, Ready())
             await stopped
     except (UserError, StartError, StateError, OSError) as error:
-        report(plan, _failure(error))
+        report(plan, _failure(plan, error))
         return EXIT_FAILED
     finally:
         for task in (starting, stopped):
@@ -100,7 +101,9 @@ async def _serve(plan: Plan, supervisor: Supervisor, stopping: asyncio.Event) ->
     return os.EX_OK
 
 
-def _failure(error: Exception) -> Failed:
+def _failure(plan: Plan, error: Exception) -> Failed:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        error = cannot_write(Path(plan.state), error)
     if isinstance(error, UserError):
         return Failed(error.message, error.hint, error.lines if isinstance(error, StartupError) else ())
     return Failed(str(error))

@@ -34,6 +34,7 @@ from mizzen.lab.plan import (
 )
 from mizzen.lab.startup import StartupError
 from mizzen.lab.state import Claim, LabFile, cannot_write, claim, forget, publish
+from mizzen.processes import Exit
 
 _NAMESPACE_BLOCK = "10.77.0.0/16"  # the same in every lab: nobody outside sees it
 _RUN_PARENT = Path("/tmp")  # noqa: S108  # mkdtemp makes the folder; sockets need a short path
@@ -70,8 +71,11 @@ class LabHandle:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            self.stop()
+        else:  # a second Ctrl-C, for example: whoever is in a hurry does not wait for the sidecars
+            self.kill()
 
     @property
     def has_ended(self) -> bool:
@@ -111,11 +115,21 @@ class LabHandle:
     def how_it_ended(self) -> str:
         """After the end: a line for people."""
         status = self._keeper.process.returncode
-        return "the lab has ended" if status == 0 else f"the lab's first process died (exit status {status})"
+        if status == 0:
+            return "the lab has ended"
+        # The keeper says as a shell does by which signal its child was killed.
+        return f"the lab's first process {Exit(128 - status if status > 128 else status)}"
 
 
 def launch(options: Options, say: Say) -> LabHandle:
     """Bring up a lab; progress goes to `say`. Raises UserError; then nothing is left but the logs."""
+    try:
+        return _launch(options, say)
+    except OSError as error:
+        raise cannot_write(options.state_root, error) from None
+
+
+def _launch(options: Options, say: Say) -> LabHandle:
     name = options.name or options.definition.name or options.folder.name or "lab"
     with contextlib.ExitStack() as ours:
         ingress = _open_ingress(options)

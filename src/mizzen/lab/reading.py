@@ -146,4 +146,6 @@ def _wrong_form(document: Document, message: str) -> UserError:
     missing = re.fullmatch(r"Object missing required field `(.*)`", what)
     if missing:
         return UserError(f"{document.locate(path)}: the field {missing[1]!r} is missing")
-    return UserError(f"{document.places().locate(path, value=True)}: {what[:1].lower()}{what[1:].replace('`', '')}")
+    return UserError(
+        f"{document.places().locate(path, value=True)}: {what[:1].lower()}{what[1:].replace('`', '')}"
+    )

@@ -17,6 +17,7 @@ import msgspec
 from mizzen.errors import UserError
 from mizzen.lab.modes import Mode
 
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAX_LABS = 32
 _LAB_FILE = "lab.json"
 _LOCK_FILE = "lock"
@@ -81,7 +82,7 @@ def claim(root: Path, name: str, *, exact: bool) -> Claim:
 
 
 def cannot_write(folder: Path, error: OSError) -> UserError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in DISK_FULL:
         return UserError(f"the disk is full: cannot write to {folder}", "free some space and start again")
     return UserError(
         f"cannot write to {folder}: {error.strerror}",
