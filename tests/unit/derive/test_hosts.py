@@ -1,3 +1,5 @@
+"""Host names: what a short name means, what a wildcard covers, and which pattern wins."""
+
 import pytest
 
 from mizzen.derive.hosts import aliases, matches, most_specific, qualified

@@ -1,3 +1,5 @@
+"""Services: who sees them, by which address, under which name."""
+
 from ipaddress import IPv4Address
 
 import pytest

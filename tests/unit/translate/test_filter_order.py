@@ -1,3 +1,5 @@
+"""The order of HTTP filters is a table."""
+
 import pytest
 
 from mizzen.proto.api import HttpFilter
