@@ -22,10 +22,10 @@ demo: $(SET_UP) ## the mesh of samples/bookinfo, live; without a terminal: prove
 	@if [ -t 1 ]; then exec $(BIN)/mizzen up $(SAMPLE); else exec $(BIN)/mizzen up $(SAMPLE) --check; fi
 
 test: $(SET_UP) ## all tests that can run here; ends with what could not and why
-	@$(BIN)/python -m pytest -q $(TESTS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 20 $(TESTS)
 
 check: lint ## what every commit passes: format, lint, types, import contracts, fast tests
-	@$(BIN)/python -m pytest -q -m "not lab and not envoy" $(TESTS)
+	@$(BIN)/python -m pytest -q -m "not lab and not envoy" -n 2 $(TESTS)
 
 lint: $(SET_UP) ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

@@ -5,9 +5,9 @@ import os
 import sys
 
 import pytest
-from tests.support.capture_scene import CANNOT, ENVOY_UID
 
 from mizzen.processes import Command, run
+from tests.support.capture_scene import CANNOT, ENVOY_UID
 
 pytestmark = pytest.mark.envoy
 
@@ -18,10 +18,10 @@ async def test_envoy_runs_as_its_own_user_and_the_agent_reaches_the_daemon_past_
 ):
     """Without a second user (`mark`) Envoy runs as the only one there is, and marks what it sends."""
     if mode == "uid" and os.getuid() != 0:
-        pytest.skip("only root can give Envoy a user of its own")
+        pytest.skip("could not run here: only root can give Envoy a user of its own")
     argv = (sys.executable, "-m", "tests.support.capture_scene", "agent", mode, str(tmp_path))
     finished = await run(Command(name="scene", argv=argv), timeout_seconds=60)
     if finished.exit.status == CANNOT:
-        pytest.skip(finished.stderr)
+        pytest.skip(f"could not run here: {finished.stderr}")
     assert finished.exit.ok, finished.stderr
     assert json.loads(finished.stdout) == {"envoy": envoy_uid, "socket": envoy_uid, "body": "hello"}

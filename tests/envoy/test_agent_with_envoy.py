@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from tests.support.agent_mesh import (
     Daemon,
     free_address,
@@ -221,7 +222,7 @@ async def test_another_daemon_at_that_address_is_not_trusted(daemon, tmp_path):
     await impostor.close()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give Envoy a user of its own")
+@pytest.mark.skipif(os.getuid() != 0, reason="could not run here: only root can give Envoy a user of its own")
 async def test_no_process_survives_a_killed_agent(daemon):
     async with running_agent(daemon, free_address()) as agent:
         await until(agent.is_ready, "readiness")

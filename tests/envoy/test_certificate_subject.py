@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.certificates import REVIEWS, a_key, an_authority, pem_of
 
 from mizzen.ca.subject import Subject, ou_pattern
 from mizzen.envoy_binary import envoy_path
+from tests.support.certificates import REVIEWS, a_key, an_authority, pem_of
 
 FIELDS = ("workload", "namespace", "canonical_name", "canonical_revision", "cluster")
 EXTENSIONS = "type.googleapis.com/envoy.extensions."

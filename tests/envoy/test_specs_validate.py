@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import specs
-from tests.support.validate import validate
 
 from mizzen.proto.api import Cluster
 from mizzen.xds.resource import CLUSTER, ENDPOINT, DiscoveryResource, discovery_resource
+from tests.support import specs
+from tests.support.validate import validate
 
 PAGES = specs.pages(Path(__file__).parents[1] / "specs")
 

@@ -4,12 +4,12 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from tests.support.ads_envoy import backend, cluster, endpoints, envoy, free_port, get, listener, routes
-from tests.support.discovery import FakeCatalog, RecordedEvents, discovery, snapshot, until
 
 from mizzen.rpc.server import RpcServer
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.xds.server import DiscoveryService
+from tests.support.ads_envoy import backend, cluster, endpoints, envoy, free_port, get, listener, routes
+from tests.support.discovery import FakeCatalog, RecordedEvents, discovery, snapshot, until
 
 pytestmark = pytest.mark.envoy
 

@@ -141,7 +141,9 @@ async def test_no_child_outlives_its_parent():
     await middle.wait()
 
 
-@pytest.mark.skipif(os.getuid() != 0 or not Path("/etc").exists(), reason="only root can change its user")
+@pytest.mark.skipif(
+    os.getuid() != 0 or not Path("/etc").exists(), reason="could not run here: only root can change its user"
+)
 async def test_another_user_works_in_a_folder_it_could_not_reach(tmp_path):
     lines: list[str] = []
     tmp_path.chmod(0o700)

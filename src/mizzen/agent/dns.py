@@ -57,6 +57,7 @@ class DnsServer:
             self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self._datagram), (host, port))
             await self._tcp.start(host, self.port)
         except OSError as error:
+            await self.close()
             raise UserError(
                 f"the agent cannot answer DNS on {host}:{port}: {error.strerror}",
                 "is another agent running there?",
@@ -65,6 +66,7 @@ class DnsServer:
     async def close(self) -> None:
         if self._udp is not None:
             self._udp.close()
+            await asyncio.sleep(0)  # asyncio closes the socket at its next turn
         await self._tcp.close()
         for task in self._forwarding:
             task.cancel()

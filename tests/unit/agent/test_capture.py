@@ -5,10 +5,10 @@ import os
 import sys
 
 import pytest
-from tests.support.capture_scene import CANNOT
 
 from mizzen.agent.capture import EnvoyTraffic, capture_table
 from mizzen.processes import Command, run
+from tests.support.capture_scene import CANNOT
 
 OUTBOUND = """\
   chain outbound {
@@ -41,11 +41,11 @@ def test_a_mark_takes_the_place_of_the_user():
 @pytest.mark.parametrize("mode", ["uid", "mark"])
 async def test_where_traffic_goes(mode):
     if mode == "uid" and os.getuid() != 0:
-        pytest.skip("only root has a second user for Envoy")
+        pytest.skip("could not run here: only root has a second user for Envoy")
     argv = (sys.executable, "-m", "tests.support.capture_scene", mode)
     finished = await run(Command(name="scene", argv=argv), timeout_seconds=60)
     if finished.exit.status == CANNOT:
-        pytest.skip(finished.stderr)
+        pytest.skip(f"could not run here: {finished.stderr}")
     assert finished.exit.ok, finished.stderr
     assert json.loads(finished.stdout) == {
         "the application calls out": "outbound",

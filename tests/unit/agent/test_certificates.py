@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from tests.support.agent_mesh import Authority
 
 from mizzen.agent.certificates import Certificates, make_key, renewal_pause_seconds
 from mizzen.agent.credentials import Credentials, PrivateKeyPem
 from mizzen.agent.daemon import DaemonError
 from mizzen.agent.settings import parse
 from mizzen.proto.api import IstioCertificateResponse
+from tests.support.agent_mesh import Authority
 
 LIFE = 1000.0
 

@@ -6,7 +6,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.support import agent_mesh
 
 from mizzen.agent.credentials import Credentials, PrivateKeyPem
 from mizzen.agent.daemon import Daemon, DaemonError
@@ -17,6 +16,7 @@ from mizzen.proto.api import (
     IstioCertificateRequest,
     IstioCertificateResponse,
 )
+from tests.support import agent_mesh
 
 HEALTH = "/mizzen.v1.AgentService/ReportHealth"
 CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate"

@@ -50,6 +50,7 @@ async def ask_udp(port: int, message: bytes) -> bytes:
             return await asking.received.get()
     finally:
         transport.close()
+        await asyncio.sleep(0)
 
 
 async def ask_tcp(port: int, *messages: bytes) -> list[bytes]:
@@ -72,10 +73,21 @@ def answers(response: bytes) -> int:
     return struct.unpack_from(">H", response, 6)[0]
 
 
+async def started(upstream: HostPort | None) -> DnsServer:
+    """On a port that is free for UDP: for TCP somebody else may have it."""
+    for _ in range(10):
+        server = DnsServer(lambda: TABLE, upstream, 0)
+        try:
+            await server.start("127.0.0.1", 0)
+        except UserError:
+            continue
+        return server
+    raise AssertionError("no port is free for both UDP and TCP")
+
+
 @pytest.fixture
 async def server():
-    server = DnsServer(lambda: TABLE, None, 0)
-    await server.start("127.0.0.1", 0)
+    server = await started(None)
     yield server
     await server.close()
 
@@ -144,8 +156,7 @@ class Upstream:
         )
         self.port = self.udp.get_extra_info("sockname")[1]
         self.tcp = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.server = DnsServer(lambda: TABLE, HostPort("127.0.0.1", self.port), 0)
-        await self.server.start("127.0.0.1", 0)
+        self.server = await started(HostPort("127.0.0.1", self.port))
         return self
 
     async def __aexit__(self, *_):

@@ -4,9 +4,9 @@ import asyncio
 import json
 
 import pytest
-from tests.support.agent_mesh import until
 
 from mizzen.agent.dns_hosts import HostsFile, HostTable, parse_hosts
+from tests.support.agent_mesh import until
 
 TABLE = HostTable(
     "bookinfo",

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.agent_mesh import until
 
 from mizzen.agent.envoy import Envoy, envoy_uid
 from mizzen.agent.settings import parse
 from mizzen.errors import UserError
+from tests.support.agent_mesh import until
 
 REQUIRED = ["--name", "w", "--address", "10.0.0.2", "--daemon", "h:1", "--root-cert", "r"]
 ALL_USERS = "         0          0 4294967295\n"

@@ -2,10 +2,9 @@
 
 import asyncio
 
-from tests.support.agent_mesh import until
-
 from mizzen.agent.daemon import DaemonError
 from mizzen.agent.health import DRAINING, Health, HealthReporter
+from tests.support.agent_mesh import until
 
 READY = Health(healthy=True)
 

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from tests.support.agent_mesh import until
 
 from mizzen.agent.http import HttpServer, Response
 from mizzen.errors import UserError
+from tests.support.agent_mesh import until
 
 
 async def hello() -> Response:

@@ -39,7 +39,9 @@ def paths(hint, path):
             yield from paths(hints[field.name], f"{path}.{field.encode_name}")
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the conformance corpora are not beside the repository")
+@pytest.mark.skipif(
+    not CORPUS.is_dir(), reason="could not run here: the conformance corpora are not beside the repository"
+)
 def test_every_field_of_istios_crds_is_there_and_no_other():
     crds = json.loads((CORPUS / "api-fields.json").read_text())["crds"]
     read = {crd["kind"]: {field["path"] for field in crd["fields"]} for crd in crds if crd["kind"] in SPECS}
@@ -48,7 +50,9 @@ def test_every_field_of_istios_crds_is_there_and_no_other():
         assert set(paths(SPECS[kind], "spec")) == wanted, kind
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the conformance corpora are not beside the repository")
+@pytest.mark.skipif(
+    not CORPUS.is_dir(), reason="could not run here: the conformance corpora are not beside the repository"
+)
 def test_every_setting_of_the_mesh_is_typed_or_named_as_unsupported():
     fields = json.loads((CORPUS / "mesh-config-fields.json").read_text())["fields"]
     typed = set(paths(SPECS["MeshConfig"], "spec"))

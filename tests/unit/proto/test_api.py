@@ -93,7 +93,9 @@ class TestStubs:
 
     def test_name_exactly_the_messages(self):
         if not STUB.exists():
-            pytest.skip("no stubs here: `python -m mizzen.proto.build --stubs build/stubs` writes them")
+            pytest.skip(
+                "could not run here: no stubs: `python -m mizzen.proto.build --stubs build/stubs` writes them"
+            )
         imported = re.findall(r"^from (\S+) import (\w+) as (\w+)$", STUB.read_text(), re.MULTILINE)
         assert {alias for _, _, alias in imported} == api.MESSAGES.keys(), "make the stubs anew"
         for module, message, alias in imported:
@@ -105,7 +107,9 @@ class TestStubs:
 
     def test_declare_each_of_them(self):
         if not STUB.exists() or not STUBS.exists():
-            pytest.skip("no stubs here: `python -m mizzen.proto.build --stubs build/stubs` writes them")
+            pytest.skip(
+                "could not run here: no stubs: `python -m mizzen.proto.build --stubs build/stubs` writes them"
+            )
         for full_name in api.MESSAGES.values():
             if full_name.startswith("google.protobuf."):
                 continue
