@@ -5,6 +5,7 @@ import re
 from importlib import import_module
 
 import pytest
+
 from tests.support.repository import ROOT, read, section
 
 PAGE = read("ARCHITECTURE.md")

@@ -5,7 +5,6 @@ from unittest.mock import MagicMock
 
 import msgspec
 import pytest
-from tests.support.repository import ROOT, first_cells, python_files, read, section, tracked_files
 
 from mizzen.admin import schema, server
 from mizzen.agent import settings as agent_settings
@@ -16,6 +15,7 @@ from mizzen.daemon import __main__ as daemon_main
 from mizzen.lab.definition import Expectation, Ingress, LabDefinition, Port, Traffic, Workload
 from mizzen.proto.api import StatsAccessLog
 from mizzen.translate.telemetry import denied_metrics, source_metrics
+from tests.support.repository import ROOT, first_cells, python_files, read, section, tracked_files
 
 PAGES = sorted(path for path in tracked_files() if path.suffix == ".md" and path.parts[0] != "tests")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -144,3 +144,14 @@ def test_every_endpoint_is_documented():
     routes = [*server._api(MagicMock()), server._metrics(MagicMock())]
     documented = first_cells(section(read("docs/admin-api.md"), "## Endpoints"))
     assert {route.path for route in routes} | {"/healthz", "/console/"} == set(documented)
+
+
+RECORDS = [path for path in PAGES if path.parent.name == "decisions" and path.name != "README.md"]
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_decision_record_has_its_four_parts(path):
+    page = read(path)
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["Context", "Decision", "Consequences", "Security"]
+    assert len(page.splitlines()) <= 40
+    assert f"({path.name})" in read("docs/decisions/README.md")

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts.support_page import OF_KUBERNETES, SILENT, fields, is_below
 
 from mizzen.config.kinds import KINDS
 from mizzen.config.support import UNSUPPORTED
+from scripts.support_page import OF_KUBERNETES, SILENT, fields, is_below
 
 ROOT = Path(__file__).parents[2]
 
