@@ -150,6 +150,10 @@ class DeltaClient:
         await self.subscribe(QUESTION, "anything new?")
         assert await self.take(QUESTION) == ["-anything new?"]
 
+    def stop_reading(self):
+        """From the socket: the kernel's buffers fill up."""
+        self._stream._stream._transport.pause_reading()
+
     async def _send(self, **fields):
         request = DeltaDiscoveryRequest(**fields)
         if self._first:
@@ -180,8 +184,8 @@ async def discovery(first: Snapshot, limits: DiscoveryLimits | None = None, tls=
 
 
 @asynccontextmanager
-async def client(port: int, node_id: str = "proxy", ssl=None):
-    channel = Channel("127.0.0.1", port, ssl=ssl)
+async def client(port: int, node_id: str = "proxy", ssl=None, config=None):
+    channel = Channel("127.0.0.1", port, ssl=ssl, config=config)
     try:
         method = StreamStreamMethod(channel, _METHOD, DeltaDiscoveryRequest, DeltaDiscoveryResponse)
         async with method.open() as stream:

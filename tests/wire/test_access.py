@@ -3,14 +3,14 @@
 import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
-from tests.support.discovery import client, discovery, resource, snapshot
-from tests.support.wire_certificates import Authority
 
 from mizzen.proto.api import DeltaDiscoveryRequest
 from mizzen.rpc.tls import server_context
 from mizzen.xds import delivery
 from mizzen.xds.catalog import Rejected
 from mizzen.xds.resource import CLUSTER, ENDPOINT
+from tests.support.discovery import client, discovery, resource, snapshot
+from tests.support.wire_certificates import Authority
 
 ONE = snapshot(1, resource(CLUSTER, "a"))
 

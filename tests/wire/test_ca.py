@@ -14,7 +14,6 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
-from tests.support.certificates import REVIEWS, a_csr, a_key, an_authority, pem_of
 
 from mizzen.ca.admission import Admission, Limits
 from mizzen.ca.authority import Authority
@@ -25,6 +24,7 @@ from mizzen.ca.tokens import JoinToken, JoinTokenKey
 from mizzen.model.identity import SpiffeId
 from mizzen.proto.api import IstioCertificateRequest, IstioCertificateResponse
 from mizzen.rpc.server import RpcServer
+from tests.support.certificates import REVIEWS, a_csr, a_key, an_authority, pem_of
 
 OTHER = SpiffeId("cluster.local", "bookinfo", "ratings")
 

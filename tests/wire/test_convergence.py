@@ -7,13 +7,13 @@ outstanding per type, and (where nothing is refused) that no route in force ever
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from tests.support.discovery import FakeSession, RecordedEvents, resource, snapshot
-from tests.support.model_envoy import ModelEnvoy
 
 from mizzen.proto.api import DeltaDiscoveryResponse
 from mizzen.xds.delivery import Delivery, Shared, Waits, encoded
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.xds.status import SyncState
+from tests.support.discovery import FakeSession, RecordedEvents, resource, snapshot
+from tests.support.model_envoy import ModelEnvoy
 
 NAMES = ("red", "green", "blue", "grey")
 WAITS = Waits(ack=1e9, after_reconnect=1.0)

@@ -1,8 +1,7 @@
 """A refused resource is found, named and held back; everything else goes on."""
 
-from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
-
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
 
 
 def listeners(revision, like=None, **contents):
@@ -85,12 +84,27 @@ async def test_words_that_accuse_the_innocent_convict_nobody():
 
 async def test_while_it_is_held_back_the_proxy_keeps_the_last_good_one():
     first = listeners(1, left="1")
-    async with discovery(first) as (server, catalog, *_), client(server.port) as proxy:
+    async with discovery(first) as (server, catalog, events, _), client(server.port) as proxy:
         await proxy.subscribe(LISTENER)
         await proxy.take(LISTENER)
         catalog.set(listeners(2, left="bad"))
         await refuse_bad(proxy, LISTENER, 1)
         await proxy.subscribe(LISTENER, "left")  # and who asks again is answered with it
+        good = await proxy.receive(LISTENER)
+        assert bodies_of(good) == {"left": "left=1"}
+        await proxy.ack(good)
+        await proxy.silent()
+        assert events.of("recovered") == []
+
+
+async def test_who_asks_again_before_refusing_is_answered_too():
+    async with discovery(listeners(1, left="1")) as (server, catalog, *_), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        await proxy.take(LISTENER)
+        catalog.set(listeners(2, left="bad"))
+        response = await proxy.receive(LISTENER)
+        await proxy.subscribe(LISTENER, "left")
+        await proxy.nack(response)
         assert bodies_of(await proxy.receive(LISTENER)) == {"left": "left=1"}
 
 

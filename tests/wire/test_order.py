@@ -1,10 +1,9 @@
 """Make before break: a cluster with its endpoints, then who names it, then what is gone."""
 
-from tests.support.discovery import bodies_of, client, discovery, resource, snapshot, until
-
 from mizzen.xds.delivery import Waits
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from mizzen.xds.server import DiscoveryLimits
+from tests.support.discovery import bodies_of, client, discovery, resource, snapshot, until
 
 OLD = snapshot(
     1,
@@ -145,6 +144,28 @@ async def test_listeners_wait_for_endpoints_that_became_due_meanwhile():
         await proxy.ack(before)
         clusters = await proxy.receive(CLUSTER)
         await proxy.ack(clusters)
+        endpoints = await proxy.receive(ENDPOINT)
+        await proxy.silent()
+        await proxy.ack(endpoints)
+        assert await proxy.take(LISTENER) == ["in"]
+
+
+async def test_listeners_wait_for_endpoints_that_an_isolation_has_sent_for():
+    """The clusters of a refused response are sent again one by one, and warm again."""
+    others = (resource(CLUSTER, "bad"), resource(LISTENER, "in", "2"), resource(ROUTE, "80"))
+    changed = snapshot(2, resource(CLUSTER, "old", "2"), resource(ENDPOINT, "old"), *others, like=OLD)
+    moved = snapshot(3, resource(CLUSTER, "old", "2"), resource(ENDPOINT, "old", "3"), *others, like=changed)
+    async with discovery(OLD) as (server, catalog, *_), client(server.port) as proxy:
+        await connect(proxy)
+        catalog.set(changed)
+        clusters = await proxy.receive(CLUSTER)
+        assert await proxy.take(ENDPOINT) == ["old"]
+        catalog.set(moved)
+        endpoints = await proxy.receive(ENDPOINT)
+        await proxy.nack(clusters, "bad is wrong")
+        await proxy.nack(await proxy.receive(CLUSTER))
+        assert await proxy.take(CLUSTER) == ["old"]
+        await proxy.ack(endpoints)
         endpoints = await proxy.receive(ENDPOINT)
         await proxy.silent()
         await proxy.ack(endpoints)

@@ -5,13 +5,13 @@ import gc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.discovery import resource
 
 from mizzen.proto.api import DeltaDiscoveryResponse
 from mizzen.xds import encoding, isolation, rollout
 from mizzen.xds.difference import Differences, difference
 from mizzen.xds.names import NamePool
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, NOTHING, ROUTE, SECRET, discovery_resource
+from tests.support.discovery import resource
 
 NAMES = st.lists(st.text(min_size=1, max_size=20), max_size=8)
 

@@ -3,12 +3,13 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
+from grpclib.config import Configuration
 
 from mizzen.xds import encoding
 from mizzen.xds.pacing import Pacer
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER
 from mizzen.xds.server import DiscoveryLimits
+from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
 
 
 async def test_a_proxy_that_does_not_ack_gets_only_the_newest_when_it_does():
@@ -31,9 +32,13 @@ async def test_a_proxy_that_does_not_read_disturbs_nobody_and_is_dropped():
     big = snapshot(1, *(resource(CLUSTER, f"c{number}", "x" * 100_000) for number in range(200)))
     limits = DiscoveryLimits(write_seconds=0.5, turns=1)
     async with discovery(big, limits) as (server, catalog, events, service), AsyncExitStack() as stack:
-        for number in range(3):
-            deaf = await stack.enter_async_context(client(server.port, f"deaf{number}"))
+        for number in range(3):  # the first is deaf to TCP, the others to HTTP/2
+            window = 2**31 - 1 if number == 0 else 2**16
+            config = Configuration(http2_connection_window_size=window, http2_stream_window_size=window)
+            deaf = await stack.enter_async_context(client(server.port, f"deaf{number}", config=config))
             await deaf.subscribe(CLUSTER)
+            if number == 0:
+                deaf.stop_reading()
         await until(lambda: len(events.of("pushed")) == 3)
         catalog.current = snapshot(1, resource(CLUSTER, "small"))
         good = await stack.enter_async_context(client(server.port, "good"))
@@ -41,6 +46,7 @@ async def test_a_proxy_that_does_not_read_disturbs_nobody_and_is_dropped():
         assert await good.take(CLUSTER) == ["small"]
         await until(lambda: len(events.of("disconnected")) == 3)
         assert [status.session.name for status in service.status()] == ["good"]
+        await until(lambda: server.connections == 1)
 
 
 async def test_a_hundred_proxies_share_bytes_and_differences(monkeypatch):

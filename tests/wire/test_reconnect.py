@@ -1,10 +1,9 @@
 """A proxy comes back with what it holds: only what changed is sent, what is gone is removed."""
 
-from tests.support.discovery import client, discovery, names_of, resource, snapshot, until
-
 from mizzen.xds.delivery import Waits
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.xds.server import DiscoveryLimits
+from tests.support.discovery import client, discovery, names_of, resource, snapshot, until
 
 A, B = resource(CLUSTER, "a"), resource(CLUSTER, "b")
 EA, EB = resource(ENDPOINT, "a"), resource(ENDPOINT, "b")

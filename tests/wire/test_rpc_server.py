@@ -11,11 +11,11 @@ import pytest
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
-from tests.support.wire_certificates import Authority
 
 from mizzen.proto.api import HealthReport, HealthReportResponse
 from mizzen.rpc.server import ListenError, RpcLimits, RpcServer, peer_of
 from mizzen.rpc.tls import server_context
+from tests.support.wire_certificates import Authority
 
 SPIFFE = "spiffe://cluster.local/ns/shop/sa/cart"
 

@@ -1,10 +1,10 @@
 """What is asked for is answered: wildcards, names, unknown names, resubscriptions, changes."""
 
 import pytest
-from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
 
 from mizzen.proto.api import ClusterLoadAssignment, RouteConfiguration
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
 
 A, B = resource(CLUSTER, "a"), resource(CLUSTER, "b")
 EA, EB = resource(ENDPOINT, "a"), resource(ENDPOINT, "b")
@@ -113,6 +113,15 @@ async def test_a_wildcard_added_to_names_brings_the_rest():
         assert await proxy.take(CLUSTER) == ["b"]
         await proxy.subscribe(CLUSTER, unsubscribe=["*"])
         catalog.set(snapshot(2, resource(CLUSTER, "a", "2"), resource(CLUSTER, "b", "2")))
+        assert await proxy.take(CLUSTER) == ["a"]
+
+
+async def test_a_name_dropped_from_under_a_wildcard_is_sent_with_all_the_others():
+    """The client forgets it, and only an answer tells it that it is still to be had."""
+    async with discovery(ONE) as (server, *_), client(server.port) as proxy:
+        await proxy.subscribe(CLUSTER, "*", "a")
+        await proxy.take(CLUSTER)
+        await proxy.subscribe(CLUSTER, unsubscribe=["a"])
         assert await proxy.take(CLUSTER) == ["a"]
 
 

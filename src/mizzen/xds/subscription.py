@@ -289,7 +289,6 @@ class Subscription:
         before = self.refused.get(name)
         good = self._good.pop(name, before.good if before else None)
         self.refused[name] = Refusal(version, good)
-        self._owed.discard(name)
         return before is None or before.version != version
 
     def _is_last_good(self, resource: DiscoveryResource) -> bool:
