@@ -1,6 +1,7 @@
 """The runner of the specs itself: what it must refuse, or a spec would pass and say nothing."""
 
 import pytest
+
 from tests.support import specs
 from tests.support.select import SelectError, select
 

@@ -81,6 +81,8 @@ def _service_clusters(db: Database, namespace: str, ref: ServiceRef) -> tuple[Re
 def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
     scope = InboundScope(view.namespace, view.labels, view.ports)
     for port in inbound_ports(db, view.namespace, view.labels, view.ports):
+        if view.binding is not None and port.number not in view.binding.app_ports:
+            continue  # the application has no port behind it: the proxy would call itself
         arguments = (port.number, port.protocol, view.binding)
         yield ResourceRef(CLUSTER, names.inbound_cluster(port.number), clusters.inbound_cluster, arguments)
         if view.binding is not None:

@@ -326,7 +326,7 @@ def inbound_cluster(db: Database, port: int, protocol: Protocol, binding: Bindin
         cluster.load_assignment.cluster_name = cluster.name
         endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
         endpoint.address.socket_address.address = binding.address
-        endpoint.address.socket_address.port_value = binding.app_ports.get(port, port)
+        endpoint.address.socket_address.port_value = binding.app_ports[port]
     return built(CLUSTER, cluster)
 
 
