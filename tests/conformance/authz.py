@@ -10,8 +10,6 @@ from typing import Any
 
 import yaml
 from google.protobuf.json_format import MessageToDict, ParseDict
-from tests.conformance.outcome import Outcome, Reason, SetResult, Status
-from tests.support.mesh import Mesh
 
 from mizzen.config.decode import decode
 from mizzen.derive.inputs import RESOURCES
@@ -19,6 +17,8 @@ from mizzen.frozen import FrozenMap
 from mizzen.proto.api import HttpFilter, NetworkFilter
 from mizzen.proto.descriptors import pool
 from mizzen.translate import authorization
+from tests.conformance.outcome import Outcome, Reason, SetResult, Status
+from tests.support.mesh import Mesh
 
 FAILING: Mapping[str, str] = {}
 """Case -> why it is known to fail."""

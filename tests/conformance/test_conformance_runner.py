@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+
+from mizzen.proto.api import RBAC
 from tests.conformance.__main__ import SETS, main
 from tests.conformance.authz import difference, meaning
 from tests.conformance.outcome import Outcome, Reason, SetResult, Status
-
-from mizzen.proto.api import RBAC
 
 GOOD = [Outcome(f"good-{index}", "http", Status.PASSED) for index in range(9)]
 BAD = Outcome("bad", "http", Status.FAILED, "differs")

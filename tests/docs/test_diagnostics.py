@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from tests.support.pages import DOCS
 
 from mizzen.config.decode import decode
+from tests.support.pages import DOCS
 
 PAGE = (DOCS / "diagnostics.md").read_text()
 _SECTION = re.compile(r"^### (?P<code>(?:MZ|IST)\d{4}) .*?(?=^##|\Z)", re.MULTILINE | re.DOTALL)

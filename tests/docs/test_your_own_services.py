@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.support.pages import DOCS, Replace, Run, Write, read_steps
 
 UP_SECONDS = 90

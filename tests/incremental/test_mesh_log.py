@@ -1,15 +1,15 @@
 """The engine's claims for a whole mesh, by its log: what a change re-runs, and above all what it does not."""
 
 import pytest
-from tests.support.mesh import Mesh, gateway, sidecar
-from tests.support.mesh_changes import Change
-from tests.support.watched import Watched, from_scratch, names
 
 from mizzen.config.decode import decode
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.derive.workloads import workload_key
 from mizzen.incremental.nodes import Log
 from mizzen.model.proxy import ProxyView
+from tests.support.mesh import Mesh, gateway, sidecar
+from tests.support.mesh_changes import Change
+from tests.support.watched import Watched, from_scratch, names
 
 SERVICE = """
 apiVersion: v1

@@ -4,9 +4,6 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
-from tests.support.mesh import gateway, sidecar
-from tests.support.mesh_changes import APPS, Change, changes, resources
-from tests.support.watched import Watched, from_scratch
 
 from mizzen.config.resource import ResourceKey
 from mizzen.derive.inputs import RESOURCES
@@ -14,6 +11,9 @@ from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database
 from mizzen.incremental.definitions import Input
 from mizzen.model.proxy import Binding
+from tests.support.mesh import gateway, sidecar
+from tests.support.mesh_changes import APPS, Change, changes, resources
+from tests.support.watched import Watched, from_scratch
 
 VIEWS = (
     sidecar("shop", app="a", version="v1"),

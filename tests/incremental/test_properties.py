@@ -5,10 +5,10 @@ from collections import Counter
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.support.programs import KEYS, NODES, PROGRAMS, VALUES, Oracle, Program, programs, run
 
 from mizzen.incremental import Database, Failure, Observed
 from mizzen.incremental.definitions import Query
+from tests.support.programs import KEYS, NODES, PROGRAMS, VALUES, Oracle, Program, programs, run
 
 nodes = st.sampled_from(NODES)
 value_changes = st.tuples(st.just("value"), st.sampled_from(KEYS), st.none() | st.integers(0, 6))

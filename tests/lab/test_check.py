@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.lab import BOOKINFO
 
 from mizzen.lab.modes import Mode
+from tests.support.lab import BOOKINFO
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 

@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.lab import running_lab
-from tests.support.lab_launcher import EXIT_UNSUPPORTED
-from tests.support.lab_standins import TWO_WORKLOADS, LabDefinition, application, programs
-from tests.support.lab_traces import interfaces
 
 from mizzen.errors import UserError
 from mizzen.lab.launcher import Options, launch
 from mizzen.lab.modes import Mode
 from mizzen.lab.plan import Programs
 from mizzen.lab.startup import StartupError
+from tests.support.lab import running_lab
+from tests.support.lab_launcher import EXIT_UNSUPPORTED
+from tests.support.lab_standins import TWO_WORKLOADS, LabDefinition, application, programs
+from tests.support.lab_traces import interfaces
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]

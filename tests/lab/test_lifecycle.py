@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from mizzen.lab.modes import Mode
+from mizzen.lab.state import running_labs
 from tests.support.lab import running_lab, until
 from tests.support.lab_launcher import EXIT_UNSUPPORTED
 from tests.support.lab_standins import TWO_WORKLOADS, application, programs
 from tests.support.lab_traces import Traces, descendants, interfaces, traces_of
-
-from mizzen.lab.modes import Mode
-from mizzen.lab.state import running_labs
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
-from tests.support.lab import BOOKINFO, Lab, running_lab, until
 
 from mizzen.lab.definition import LabDefinition
 from mizzen.lab.expectations import SPLIT_P_VALUE, split_p_value
 from mizzen.lab.protocol import Response
 from mizzen.lab.reading import FILE, read_definition
+from tests.support.lab import BOOKINFO, Lab, running_lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import msgspec
-from tests.support.lab_standins import TWO_WORKLOADS, programs
 
 from mizzen.errors import UserError
 from mizzen.lab.launcher import Options, UnsupportedHereError, launch
 from mizzen.lab.modes import Mode
+from tests.support.lab_standins import TWO_WORKLOADS, programs
 
 EXIT_UNSUPPORTED = 77
 

@@ -18,8 +18,6 @@ from typing import Any
 
 import yaml
 from google.protobuf.json_format import MessageToDict
-from tests.support.mesh import Mesh
-from tests.support.select import select
 
 from mizzen.derive.inputs import UNHEALTHY
 from mizzen.derive.workloads import workload_key
@@ -27,6 +25,8 @@ from mizzen.frozen import FrozenMap
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 from mizzen.proto.descriptors import pool
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource
+from tests.support.mesh import Mesh
+from tests.support.select import select
 
 _FENCE = re.compile(r"```(\w*)\s*$")
 _CHECK = re.compile(r"Envoy: `(.+)`\s*$")

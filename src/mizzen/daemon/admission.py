@@ -16,7 +16,6 @@ from mizzen.model.workload import Workload
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
 
-
 HTTP_PROXY_PORT = (
     15002  # of a sidecar without capture, unless its metadata says otherwise (Istio's proxyHttpPort)
 )

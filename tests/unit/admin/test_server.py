@@ -7,11 +7,11 @@ import aiohttp
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Counter
-from tests.support.mesh_status import bookinfo_status
 
 from mizzen.admin.schema import MeshStatus
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
+from tests.support.mesh_status import bookinfo_status
 
 
 class Source:

@@ -4,9 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.support.certificates import NOW
 
 from mizzen.ca.admission import Admission, BusyError, Limits
+from tests.support.certificates import NOW
 
 
 async def ask(admission, caller="a", now=NOW):

@@ -12,11 +12,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.certificates import NOW, REVIEWS, a_ca, a_csr, a_key, an_authority, pem_of, plug_in
 
 from mizzen.ca.authority import AuthorityExpiredError, Lifetimes
 from mizzen.ca.csr import CsrRefusedError
 from mizzen.ca.subject import Subject
+from tests.support.certificates import NOW, REVIEWS, a_ca, a_csr, a_key, an_authority, pem_of, plug_in
 
 
 @pytest.fixture(scope="module")

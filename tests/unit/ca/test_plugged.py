@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
-from tests.support.certificates import NOW, REVIEWS, a_ca, a_csr, a_key, an_authority, pem_of, plug_in
 
 from mizzen.ca.files import StateError
+from tests.support.certificates import NOW, REVIEWS, a_ca, a_csr, a_key, an_authority, pem_of, plug_in
 
 FILES = {"ca-key.pem", "ca-cert.pem", "cert-chain.pem", "root-cert.pem"}
 

@@ -7,11 +7,11 @@ import stat
 import traceback
 
 import pytest
-from tests.support.certificates import an_authority
 
 from mizzen.ca.files import StateError, read_private, write_private
 from mizzen.ca.keys import PrivateKey
 from mizzen.ca.tokens import JoinTokenKey
+from tests.support.certificates import an_authority
 
 RAW = bytes(range(65, 97))
 

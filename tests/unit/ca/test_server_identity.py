@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from tests.support.certificates import NOW, a_ca, a_key, an_authority, pem_of, plug_in
 
 from mizzen.ca.authority import Authority
 from mizzen.ca.server_identity import SERVER_NAME, ServedAs, ServerIdentity
+from tests.support.certificates import NOW, a_ca, a_key, an_authority, pem_of, plug_in
 
 SERVED_AS = ServedAs("cluster.local", dns_names=("mizzen.example",), addresses=(ip_address("10.0.0.1"),))
 

@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.support.certificates import NOW, REVIEWS
 
 from mizzen.ca.files import StateError
 from mizzen.ca.tokens import JoinToken, JoinTokenKey, TokenRefusedError, new_token_id
 from mizzen.model.identity import SpiffeId
+from tests.support.certificates import NOW, REVIEWS
 
 KEY = JoinTokenKey(b"k" * 32)
 TOKEN = JoinToken(REVIEWS, "reviews-v1-0", NOW + timedelta(minutes=5), "id-1")

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
-from tests.support.mesh_status import bookinfo_status, empty_status
 
 from mizzen.admin.schema import Denial, Rejection
 from mizzen.cli.lines import bar, cell, duration, fit, rate, row, short_identity
@@ -14,6 +13,7 @@ from mizzen.cli.snapshot import read_lab
 from mizzen.cli.tables import Check, CheckState, print_checks, print_status
 from mizzen.cli.view import LabEndedError, Snapshot, Watch, render, run_view
 from mizzen.errors import UserError
+from tests.support.mesh_status import bookinfo_status, empty_status
 
 LAB = {
     "folder": "samples/bookinfo",

@@ -3,9 +3,9 @@
 from ipaddress import IPv4Address
 
 import pytest
-from tests.support.mesh import Mesh
 
 from mizzen.derive.services import ALLOCATION_POOL, allocated_addresses, names, visible_hosts
+from tests.support.mesh import Mesh
 
 SERVICE = """
 apiVersion: v1

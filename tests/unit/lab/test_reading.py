@@ -1,12 +1,12 @@
 """lab.yaml: what it may say, and what a user is told where it says something else."""
 
 import pytest
-from tests.support.lab import BOOKINFO
 
 from mizzen.config.decode import decode
 from mizzen.errors import UserError
 from mizzen.lab.definition import Port, command_for, extra_workload
 from mizzen.lab.reading import check_extra, read_definition
+from tests.support.lab import BOOKINFO
 
 GOOD = """\
 name: shop
