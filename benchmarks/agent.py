@@ -16,9 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the stand-in for the daemon is the tests'
 
-from tests.support.agent_mesh import Daemon, free_address, running_agent, until
-
 from mizzen.processes import Command, ToLines, start
+from tests.support.agent_mesh import Daemon, free_address, running_agent, until
 
 ROUNDS = 5
 BARE = "import asyncio, ssl, time; print('up', flush=True); time.sleep(60)"
