@@ -38,23 +38,6 @@ OF_KUBERNETES: Final[Mapping[str, tuple[str, ...]]] = {
     )
 }
 
-# FIXME: these have no effect and no diagnostic says so. Implement them, or name them in config/support.py, and take
-# them out of here; tests/tidy/test_support.py finds others like them.
-SILENT: Final[Mapping[str, tuple[str, ...]]] = {
-    "VirtualService": (
-        "spec.tls",
-        "spec.tcp[].match[].destinationSubnets",
-        "spec.http[].retries.retryRemoteLocalities",
-    ),
-    "DestinationRule": (
-        "spec.trafficPolicy.loadBalancer.consistentHash.useSourceIp",
-        "spec.trafficPolicy.connectionPool.tcp.maxConnectionDuration",
-        "spec.trafficPolicy.connectionPool.http.http2KeepAlive",
-        "spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
-    ),
-    "MeshConfig": ("spec.defaultConfig", "spec.defaultHttpRetryPolicy.retryRemoteLocalities"),
-}
-
 _HEAD = """\
 # What of Istio's API has an effect
 
@@ -94,7 +77,6 @@ def _section(kind: Kind) -> str:
     lines = [f"## {kind.name}", ""]
     lists = (
         ("No effect yet, and a diagnostic says so:", UNSUPPORTED.get(kind.name, ())),
-        ("No effect yet, and nothing says so (a defect):", SILENT.get(kind.name, ())),
         ("Only a Kubernetes cluster acts on these:", OF_KUBERNETES.get(kind.name, ())),
     )
     for words, paths in lists:

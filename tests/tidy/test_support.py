@@ -9,7 +9,7 @@ import pytest
 
 from mizzen.config.kinds import KINDS
 from mizzen.config.support import UNSUPPORTED
-from scripts.support_page import OF_KUBERNETES, SILENT, fields, is_below
+from scripts.support_page import OF_KUBERNETES, fields, is_below
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,15 +38,10 @@ def words_of_the_road():
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_no_field_is_ignored_in_silence(kind, words_of_the_road):
-    told = tuple(path for table in (UNSUPPORTED, SILENT, OF_KUBERNETES) for path in table.get(kind.name, ()))
+    told = tuple(path for table in (UNSUPPORTED, OF_KUBERNETES) for path in table.get(kind.name, ()))
     ignored = [
         field.path
         for field in fields(kind)
         if field.attribute not in words_of_the_road and not is_below(field.path, told)
     ]
     assert ignored == [], "implement these, or name them in config/support.py"
-
-
-@pytest.mark.parametrize("kind", SILENT)
-def test_what_is_told_is_not_listed_as_silent(kind):
-    assert set(SILENT[kind]).isdisjoint(UNSUPPORTED[kind]), "take these out of scripts/support_page.py"

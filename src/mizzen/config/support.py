@@ -24,7 +24,9 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "VirtualService": (
             "spec.http[].delegate",
-            "spec.http[].match[].statPrefix",
+            "spec.http[].retries.retryRemoteLocalities",
+            "spec.tls",
+            "spec.tcp[].match[].destinationSubnets",
             "spec.http[].fault.delay.exponentialDelay",
             "spec.http[].fault.abort.http2Error",
             "spec.tcp[].match[].sourceSubnet",
@@ -38,7 +40,9 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 for path in _under(
                     policy,
                     "tls.credentialName tls.caCrl loadBalancer.localityLbSetting loadBalancer.zoneAwareLbSetting"
-                    " loadBalancer.warmup loadBalancer.warmupDurationSecs",
+                    " loadBalancer.warmup loadBalancer.warmupDurationSecs"
+                    " connectionPool.tcp.maxConnectionDuration connectionPool.tcp.idleTimeout"
+                    " connectionPool.http.http2KeepAlive outlierDetection.outlierDetectionHttpErrorCodes",
                 )
             ),
         ),
@@ -56,6 +60,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "ServiceEntry": (
             "spec.resolution=DYNAMIC_DNS",
+            "spec.subjectAltNames",
             "spec.endpoints[].network",
             "spec.endpoints[].locality",
         ),
@@ -87,15 +92,8 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             ),
             "spec.outboundTrafficPolicy.mode=ALLOW_ANY_DYNAMIC_DNS",
             "spec.outboundTrafficPolicy.tls",
-            *_under(
-                "spec.defaultConfig",
-                "configPath binaryPath serviceCluster tracingServiceName discoveryAddress discoveryRefreshDelay"
-                " zipkinAddress statsdUdpAddress envoyMetricsServiceAddress proxyAdminPort availabilityZone"
-                " controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath interceptionMode"
-                " tracing sds envoyAccessLogService envoyMetricsService runtimeValues extraStatTags gatewayTopology"
-                " meshId readinessProbe proxyStatsMatcher caCertificatesPem image privateKeyProvider proxyHeaders"
-                " fileFlushInterval fileFlushMinSizeKb statsCompression connectionSettings",
-            ),
+            "spec.defaultConfig",
+            "spec.defaultHttpRetryPolicy.retryRemoteLocalities",
         ),
     }
 )

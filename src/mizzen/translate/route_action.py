@@ -207,7 +207,7 @@ def _hash_policy(hashing: ConsistentHashLB) -> dict[str, Any]:
         return {"cookie": cookie}
     if hashing.http_query_parameter_name:
         return {"query_parameter": {"name": hashing.http_query_parameter_name}}
-    return {"connection_properties": {"source_ip": True}}
+    return {"connection_properties": {"source_ip": hashing.use_source_ip is not False}}
 
 
 def _apply_headers(target: Any, headers: Headers | None) -> None:

@@ -51,11 +51,11 @@ CASES = {
         MESH,
         [("MZ0101", 5, 3, "spec.extensionProviders")],
     ),
-    "a setting without a type inside one that has": (
+    "a message that nothing reads": (
         "MeshConfig",
         "  defaultConfig: {tracing: {sampling: 1}, concurrency: 1}\n",
         MESH,
-        [("MZ0101", 5, 19, "spec.defaultConfig.tracing")],
+        [("MZ0101", 5, 3, "spec.defaultConfig")],
     ),
     "what is supported": ("DestinationRule", "  host: a\n", "networking.istio.io/v1", []),
     "what is null": ("DestinationRule", "  host: a\n  workloadSelector:\n", "networking.istio.io/v1", []),

@@ -177,7 +177,9 @@ def test_rules(kind, spec, expected):
         f"apiVersion: {group}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec.replace('<R>', R)}\n",
         "f.yaml",
     )
-    found = [(path_text(each.path), each.message) for each in decoded.diagnostics]
+    # Which fields have no effect yet is another matter (test_support.py).
+    wrong = (each for each in decoded.diagnostics if not each.code.startswith("MZ01"))
+    found = [(path_text(each.path), each.message) for each in wrong]
     if not expected:
         assert found == []
         return
