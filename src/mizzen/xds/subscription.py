@@ -8,7 +8,7 @@ A response changes nothing here until it is ACKed. After a NACK nothing of it is
 good resources but does not record their versions), everything in it is owed again, and isolation begins.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.xds import isolation
@@ -91,21 +91,21 @@ class Subscription:
         self.wildcard = False
         self.names = pool.shared(())
         self.outstanding: Response | None = None
-        self.stalled = (
-            False  # the outstanding response was not answered in time; nobody waits for it any more
-        )
-        self.reached = (
-            -1
-        )  # the sequence of the newest snapshot of which the proxy has taken everything to be had
+        # The outstanding response was not answered in time: nobody waits for it any more.
+        self.stalled = False
+        # The sequence of the newest snapshot of which the proxy has taken all that can be had.
+        self.reached = -1
         self.acked_revision: int | None = None
         self.refused: dict[str, Refusal] = {}
         self._state = NOTHING
-        self._differs: Mapping[str, str] = {}  # name -> the version that the proxy holds, "" for none
-        self._owed: set[str] = set()  # to be answered, whatever the proxy holds
-        self._groups: list[
-            isolation.Group
-        ] = []  # to be sent before anything else, to find the culprit of a NACK
-        self._good: dict[str, DiscoveryResource] = {}  # what the proxy holds of the names under suspicion
+        # Name -> the version that the proxy holds, "" for none, where it is not that of `_state`.
+        self._differs: Mapping[str, str] = {}
+        # To be answered, whatever the proxy holds.
+        self._owed: set[str] = set()
+        # To be sent before anything else, to find the culprit of a NACK.
+        self._groups: list[isolation.Group] = []
+        # What the proxy holds of the names under suspicion.
+        self._good: dict[str, DiscoveryResource] = {}
         self._differences = differences
         self._pool = pool
 
@@ -133,7 +133,9 @@ class Subscription:
         self._owe(added)
         if self.wildcard:  # the proxy dropped the name but still gets it with all the others
             self._owe(unsubscribe)
-        return self._forget([name for name in unsubscribe if not self.covers(name)])
+        dropped = [name for name in unsubscribe if not self.covers(name)]
+        self._owed.difference_update(dropped)
+        return self.forget_refusals(dropped)
 
     def covers(self, name: str) -> bool:
         return self.wildcard or name in self.names
@@ -143,15 +145,11 @@ class Subscription:
         if self.covers(name):
             self._owe((name,))
 
-    def _owe(self, names: "Collection[str] | Iterator[str]") -> None:
+    def _owe(self, names: Iterable[str]) -> None:
         before = len(self._owed)
         self._owed.update(names)
         if len(self._owed) > before:
             self.reached = -1
-
-    def _forget(self, names: Collection[str]) -> list[str]:
-        self._owed.difference_update(names)
-        return self.forget_refusals(names)
 
     # --- what it is sent
 
