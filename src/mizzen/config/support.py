@@ -92,7 +92,16 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             ),
             "spec.outboundTrafficPolicy.mode=ALLOW_ANY_DYNAMIC_DNS",
             "spec.outboundTrafficPolicy.tls",
-            "spec.defaultConfig",
+            *_under(
+                "spec.defaultConfig",
+                "concurrency drainDuration terminationDrainDuration proxyMetadata holdApplicationUntilProxyStarts"
+                " statusPort configPath binaryPath serviceCluster tracingServiceName discoveryAddress"
+                " discoveryRefreshDelay zipkinAddress statsdUdpAddress envoyMetricsServiceAddress proxyAdminPort"
+                " availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath"
+                " interceptionMode tracing sds envoyAccessLogService envoyMetricsService runtimeValues extraStatTags"
+                " gatewayTopology meshId readinessProbe proxyStatsMatcher caCertificatesPem image privateKeyProvider"
+                " proxyHeaders fileFlushInterval fileFlushMinSizeKb statsCompression connectionSettings",
+            ),
             "spec.defaultHttpRetryPolicy.retryRemoteLocalities",
         ),
     }

@@ -51,11 +51,14 @@ CASES = {
         MESH,
         [("MZ0101", 5, 3, "spec.extensionProviders")],
     ),
-    "a message that nothing reads": (
+    "settings, with and without a type": (
         "MeshConfig",
         "  defaultConfig: {tracing: {sampling: 1}, concurrency: 1}\n",
         MESH,
-        [("MZ0101", 5, 3, "spec.defaultConfig")],
+        [
+            ("MZ0101", 5, 19, "spec.defaultConfig.tracing"),
+            ("MZ0101", 5, 43, "spec.defaultConfig.concurrency"),
+        ],
     ),
     "what is supported": ("DestinationRule", "  host: a\n", "networking.istio.io/v1", []),
     "what is null": ("DestinationRule", "  host: a\n  workloadSelector:\n", "networking.istio.io/v1", []),
