@@ -42,6 +42,8 @@ def test_no_field_is_ignored_in_silence(kind, words_of_the_road):
     ignored = [
         field.path
         for field in fields(kind)
-        if field.attribute not in words_of_the_road and not is_below(field.path, told)
+        if field.attribute not in words_of_the_road
+        and not is_below(field.path, told)
+        and not any(path.startswith(f"{field.path}.") for path in told)  # told member by member
     ]
     assert ignored == [], "implement these, or name them in config/support.py"
