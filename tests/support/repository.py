@@ -6,21 +6,21 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_NOT_OURS = frozenset(
+    {".git", ".venv", "build", "__pycache__", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+)
 
 
 @cache
 def tracked_files() -> tuple[Path, ...]:
-    """Files that git knows and that are there, relative to the root; without git, those of the usual folders."""
+    """Files that git knows and that are there, relative to the root; without git, all but what set-up and tools make."""
     try:
         names = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
         ).stdout.split("\0")
     except (OSError, subprocess.CalledProcessError):
-        names = [
-            str(path.relative_to(ROOT))
-            for folder in ("src", "tests", "docs", "samples", "scripts", "benchmarks")
-            for path in (ROOT / folder).rglob("*")
-        ]
+        found = (path.relative_to(ROOT) for path in ROOT.rglob("*"))
+        names = [str(path) for path in found if _NOT_OURS.isdisjoint(path.parts)]
     return tuple(Path(name) for name in names if name and (ROOT / name).is_file())
 
 
