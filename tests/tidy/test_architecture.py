@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from tests.support.repository import ROOT, read, section
+from tests.support.repository import ROOT, python_files, read, section
 
 PAGE = read("ARCHITECTURE.md")
 _TABLE = re.search(r"<!-- field-table -->\n(.*?)<!-- /field-table -->", PAGE, re.DOTALL)
@@ -30,7 +30,7 @@ def test_a_function_of_the_field_table_is_there(name):
 
 def test_the_folders_of_the_road_are_those_of_the_package():
     named = set(re.findall(r"`(\w+)/`", "\n".join(line.split(" | ")[0] for line in ROAD.splitlines())))
-    there = {path.name for path in (ROOT / "src/mizzen").iterdir() if any(path.glob("*.py"))}
+    there = {path.parts[2] for path in python_files("src") if len(path.parts) > 3}
     assert named == there - {"proto"}, "(proto/ is no stage: it is Envoy's API as classes)"
 
 
