@@ -74,7 +74,8 @@ class MeshCatalog:
         moved = self._move({key[0] for query, key in observed if query is workload})
         changed = self._views.take_in(observed)
         concerned = [session for session in self._sessions if session in moved or session.view in changed]
-        for session in concerned:
+        # View by view: proxies that are sent the same bytes follow each other.
+        for session in sorted(concerned, key=lambda session: id(session.view)):
             session.wake()
         return concerned
 
