@@ -31,7 +31,7 @@ lint: $(SET_UP) ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing | tail -n 3
+	@$(BIN)/lint-imports > build/imports.txt || { cat build/imports.txt; exit 1; }
 
 format: $(SET_UP) ## rewrite the code in the project's format
 	@$(BIN)/ruff format .

@@ -291,18 +291,23 @@ def test_the_daemon_dies_and_comes_back_under_load(lab: Lab) -> None:
     with Load(lab, "productpage-v1", DETAILS).running() as load:
         lab.signal("daemon")
         until(lambda: lab.status().daemon.pid not in {0, old}, "the daemon is started again")
-        until(lambda: everybody_is_synced(lab), "every proxy is back")
+        until(lambda: not behind(lab), lambda: f"every proxy is back, but {behind(lab)}")
         with extra_file(lab, "other.yaml", ANSWER.format(name="again", body="back")):
             assert lab.request("productpage-v1", DETAILS, {"Host": "again.local"})[2] == b"back"
     assert load.failures == {}
 
 
-def everybody_is_synced(lab: Lab) -> bool:
+def behind(lab: Lab) -> list[str]:
+    """The proxies that have not everything, with what they lack."""
     try:
         workloads = lab.admin("/api/v1/workloads")["workloads"]
-    except OSError:
-        return False
-    return all(one["connected"] and all(s["state"] == "synced" for s in one["sync"]) for one in workloads)
+    except OSError as error:
+        return [f"the daemon: {error}"]
+    return [
+        f"{one['name']}: {one['sync'] if one['connected'] else 'not connected'}"
+        for one in workloads
+        if not one["connected"] or any(state["state"] != "synced" for state in one["sync"])
+    ]
 
 
 def test_a_killed_envoy_comes_back(lab: Lab) -> None:

@@ -141,11 +141,14 @@ def replace_agent_options(programs: Programs, options: Sequence[str]) -> Program
     return Programs(daemon=programs.daemon, agent=(*programs.agent, *options))
 
 
-def until(holds: Callable[[], Any], what: str, limit_seconds: float = LIMIT_SECONDS) -> Any:
+def until(
+    holds: Callable[[], Any], what: str | Callable[[], str], limit_seconds: float = LIMIT_SECONDS
+) -> Any:
     """Ask again and again until the answer is true; answers it. `what` is said where the time is up."""
     deadline = time.monotonic() + limit_seconds
     while not (answer := holds()):
-        assert time.monotonic() < deadline, f"not within {limit_seconds:g} s: {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {limit_seconds:g} s: {what() if callable(what) else what}")
         time.sleep(0.05)
     return answer
 

@@ -12,13 +12,13 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    r"""Print the completion script of a shell.
+    """Print the completion script of a shell.
 
     \b
     bash:  eval "$(mizzen completion bash)"     in ~/.bashrc
     zsh:   eval "$(mizzen completion zsh)"      in ~/.zshrc
     fish:  mizzen completion fish | source      in ~/.config/fish/config.fish
-    """
+    """  # noqa: D301  # click keeps the lines after a real backspace as they are
     completion = get_completion_class(shell)
     if completion is None:
         raise UserError(f"click knows no completion for {shell}", f"use one of {', '.join(SHELLS)}")

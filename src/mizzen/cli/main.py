@@ -107,12 +107,12 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, "--version", message="mizzen %(version)s")
 def cli() -> None:
-    r"""Mizzen: a service mesh on stock Envoy, with Istio's APIs.
+    """Mizzen: a service mesh on stock Envoy, with Istio's APIs.
 
     \b
     Try it:  mizzen up samples/bookinfo
     More:    mizzen COMMAND --help
-    """
+    """  # noqa: D301  # click keeps the lines after a real backspace as they are
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

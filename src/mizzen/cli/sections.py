@@ -1,7 +1,8 @@
 """The sections of the live view and of `mizzen status`: each turns one part of a snapshot into aligned lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from rich.console import Console
 from rich.text import Text
 
 from mizzen.admin.schema import ChangeReport, Denial, Edge, MeshStatus, Split, WorkloadStatus
@@ -111,14 +112,13 @@ def _process(process: ProcessState | None, width: int) -> Text:
 def _problems(mesh: MeshStatus, width: int) -> Section:
     lines: list[Text] = []
     for one in mesh.rejections:
-        lines.append(
-            _cut(width, ("NACK ", BAD), (one.proxy, BOLD), f" {one.type_name} {one.resource}: {one.error}")
-        )
+        refused = f" {one.type_name} {one.resource}: {one.error}"
+        lines += _wrapped(width, ("NACK ", BAD), (one.proxy, BOLD), refused)
         lines += [_cut(width, (f"     from {origin}", DIM)) for origin in one.origins]
     for diagnostic in sorted(mesh.diagnostics, key=lambda one: _URGENCY.get(one.severity, 2)):
         style = (BAD, WARN, DIM)[_URGENCY.get(diagnostic.severity, 2)]
         place = diagnostic.location or diagnostic.resource
-        lines.append(_cut(width, (f"{diagnostic.code} ", style), (f"{place} ", BOLD), diagnostic.message))
+        lines += _wrapped(width, (f"{diagnostic.code} ", style), (f"{place} ", BOLD), diagnostic.message)
     return Section("PROBLEMS", width, Text(), lines, rank=1, least=1)
 
 
@@ -244,5 +244,15 @@ def _limits(lab: LabState, width: int) -> Section:
 
 def _cut(width: int, *parts: Part) -> Text:
     """Parts with their styles as one line, cut to the width."""
+    return cell(_joined(parts), width)
+
+
+def _wrapped(width: int, *parts: Part) -> list[Text]:
+    """Parts with their styles in as many lines as it takes: an error must not lose its end."""
+    first, *rest = _joined(parts).wrap(Console(width=width), max(width - 2, 20))
+    return [first, *(Text("  ").append_text(line) for line in rest)]
+
+
+def _joined(parts: Iterable[Part]) -> Text:
     pairs = [(part, "") if isinstance(part, str) else part for part in parts]
-    return cell(Text.assemble(*((clean(words), style) for words, style in pairs)), width)
+    return Text.assemble(*((clean(words), style) for words, style in pairs))

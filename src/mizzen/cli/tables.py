@@ -19,11 +19,12 @@ def print_checks(checks: Sequence[Check], *, mode: str = "", console: Console | 
     console = console or make_console()
     for check in checks:
         mark, style = _STYLES[check.state]
+        statement = _indented(check.statement, BOLD, console.width)
         console.print(
-            row(cell(f"{mark} {check.state.value}", _STATE_WIDTH, style), Text(clean(check.statement), BOLD))
+            row(cell(f"{mark} {check.state.value}", _STATE_WIDTH, style), statement[_STATE_WIDTH + 1 :])
         )
         if check.evidence:
-            console.print(_indented(check.evidence, console.width))
+            console.print(_indented(check.evidence, DIM, console.width))
     counts = {state: sum(check.state is state for check in checks) for state in CheckState}
     failed = counts[CheckState.FAILED]
     console.print(
@@ -39,9 +40,9 @@ def print_checks(checks: Sequence[Check], *, mode: str = "", console: Console | 
     return not failed
 
 
-def _indented(words: str, width: int) -> Text:
+def _indented(words: str, style: str, width: int) -> Text:
     indent = _STATE_WIDTH + 1
-    text = Text(clean(words), DIM)
+    text = Text(clean(words), style)
     lines = text.wrap(Console(width=width), max(width - indent, 20))
     return Text("\n").join(Text(" " * indent).append_text(line) for line in lines)
 

@@ -34,7 +34,10 @@ def error(text):
 
 
 SCALARS = (
-    st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["C"]))
+    # PyYAML writes these plain, as YAML 1.2 reads them; to us, as to kubectl, they are booleans.
+    st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["C"])).filter(
+        lambda text: text not in {"y", "Y", "n", "N"}
+    )
     | st.integers()
     | st.booleans()
     | st.none()

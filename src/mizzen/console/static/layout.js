@@ -1,6 +1,6 @@
 // Where the workloads stand in the picture: in columns by the direction of the calls. Pure; knows no elements.
 
-const NODE = { width: 150, height: 52 };
+const NODE = { width: 176, height: 52 };
 const GAP = { column: 116, row: 36 };
 const MARGIN = { x: 10, y: 16 };
 const SWEEPS = 4;

@@ -1,7 +1,7 @@
 // The picture: workloads as boxes, traffic as lines. Elements are kept and changed in place, so that lines keep
 // flowing and the focus stays where it is.
 
-import { html, nothing, percent, rate, shortIdentity, svg } from "./dom.js";
+import { html, nothing, percent, rate, svg } from "./dom.js";
 import { place } from "./layout.js";
 
 const LOCK = "M3 6V4.2a3 3 0 0 1 6 0V6h.6c.5 0 .9.4.9.9v4.2c0 .5-.4.9-.9.9H2.4c-.5 0-.9-.4-.9-.9V6.9c0-.5.4-.9.9-.9zM4.5 6h3V4.2a1.5 1.5 0 0 0-3 0z";
@@ -110,7 +110,7 @@ class Box {
     this.element = svg("g", { class: `node ${node.kind}`, tabindex: 0, role: "img" },
       svg("rect", { x: at.x, y: at.y, width: at.width, height: at.height, rx: node.kind === "gateway" ? 26 : 9 }),
       this.dot,
-      svg("text", { class: "name", x: at.x + 28, y: at.y + 22 }, short(name, 15)),
+      svg("text", { class: "name", x: at.x + 28, y: at.y + 22 }, short(name, 19)),
       this.second);
     this.node = node;
     topology.boxes.append(this.element);
@@ -125,7 +125,7 @@ class Box {
     this.node = node;
     this.state = stateOf(node);
     this.dot.setAttribute("class", `dot ${this.state.kind}`);
-    this.second.textContent = short(this.state.kind === "good" ? shortIdentity(node.identity) : this.state.words, 19);
+    this.second.textContent = short(this.state.kind === "good" ? node.identity.split("/sa/").pop() : this.state.words, 19);
     this.element.setAttribute("aria-label", `${node.kind} ${node.name}, ${this.state.words}`);
   }
 
