@@ -55,6 +55,14 @@ def stubborn(db: Database, name: str) -> str:
         quotient(db, name)
 
 
+@query
+def entangled(db: Database, name: str) -> str:
+    try:
+        return entangled(db, NEXT(db, name) or name)
+    except BaseException:
+        return "caught" if name == "outside" else entangled(db, "outside")
+
+
 def cycle_of(*names: str) -> Database:
     db = Database()
     with db.batch():
@@ -210,6 +218,25 @@ def test_an_interrupt_passes_and_leaves_the_database_usable():
     assert db.value(reader) == 1
 
 
+def test_a_query_that_survives_an_interrupt_may_read_again():
+    interrupts = [KeyboardInterrupt]
+
+    @query
+    def interrupted(db: Database) -> int:
+        if interrupts:
+            raise interrupts.pop()
+        return 1
+
+    @query
+    def patient(db: Database) -> int:
+        try:
+            return interrupted(db)
+        except KeyboardInterrupt:
+            return interrupted(db) + 1
+
+    assert Database().value(patient) == 2
+
+
 @pytest.mark.parametrize("entry", ["a", "b", "c", "outside"])
 @pytest.mark.parametrize("max_nesting", [1, 50])
 def test_all_members_of_a_cycle_hold_one_failure_whatever_the_entry(entry, max_nesting):
@@ -268,6 +295,16 @@ def test_a_member_cannot_swallow_its_cycle_by_any_means():
     assert isinstance(failure, Failure)
     assert failure.cycle == (("stubborn", ("a",)), ("stubborn", ("b",)))
     assert db.result(stubborn, "a") == failure
+
+
+def test_a_member_cannot_draw_others_into_its_cycle():
+    """Entered by `outside`; `b`, once it is known for a member, asks for `outside`, which is under way."""
+    db = cycle_of("a", "b")
+    db.set(NEXT, "outside", "a")
+    assert db.value(entangled, "outside") == "caught"
+    assert {db.result(entangled, name).cycle for name in "ab"} == {
+        (("entangled", ("a",)), ("entangled", ("b",)))
+    }
 
 
 def test_a_cycle_that_nobody_observes_is_forgotten():

@@ -50,6 +50,16 @@ def test_observers_are_counted():
         db.unobserve(top, "red")
 
 
+def test_what_is_unobserved_before_the_refresh_does_not_run():
+    db = painted(red=2)
+    db.observe(top, "red")
+    db.unobserve(top, "red")
+    with db.recording() as log:
+        assert db.refresh() == ()
+    assert log.ran == []
+    assert not db._tables[top]
+
+
 def test_who_observes_anew_is_told_anew():
     db = painted(red=2)
     db.observe(top, "red")

@@ -147,7 +147,7 @@ class Machine(RuleBasedStateMachine):
                 case look:
                     self.look(look)
 
-    @rule(steps=st.integers(1, 4), change=changes)
+    @rule(steps=st.integers(1, 25), change=changes)
     def refresh_abandoned(self, steps: int, change: tuple) -> None:
         """It has reported nothing, so the next one reports it all."""
         slices = self.db.refresh_slices()
@@ -179,6 +179,7 @@ class Machine(RuleBasedStateMachine):
         assert sorted(key for _, (key,) in changed) == sorted(expected)
         self.reported = current
         if not applied:
+            assert not self.db._due
             check_evicted(self.db)
             assert {node: self.db.result(run, node) for node in current} == current
         for change in applied:

@@ -145,12 +145,23 @@ def test_a_second_refresh_in_between_is_an_error():
     assert finish(slices) == (Observed(total, (SIZE,)),)
 
 
-def test_a_closed_refresh_is_made_up_for_by_the_next():
+@pytest.mark.parametrize("steps", range(1, 4 * SIZE))
+def test_a_closed_refresh_is_made_up_for_by_the_next(steps):
     db = stale()
     db.observe(square, 3)
+    db.observe(total, 3)
     slices = db.refresh_slices()
-    next(slices)
-    db.set(NUMBER, 4, 100)
+    reported = ()
+    try:
+        for _ in range(steps):
+            next(slices)
+    except StopIteration as end:
+        reported = end.value
+    db.set(NUMBER, SIZE, 100)
     slices.close()
-    assert NUMBER(db, 4) == 100
-    assert set(db.refresh()) == {Observed(total, (SIZE,)), Observed(square, (3,))}
+    assert NUMBER(db, SIZE) == 100
+    assert {*reported, *db.refresh()} == {
+        Observed(total, (SIZE,)),
+        Observed(square, (3,)),
+        Observed(total, (3,)),
+    }
