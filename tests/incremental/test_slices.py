@@ -69,6 +69,26 @@ def test_running_queries_are_broken_off_as_far_as_it_pays():
     assert repeated <= 3_001 * REPEATED_READS * 20
 
 
+def test_a_running_query_is_broken_off_while_what_it_reads_is_verified():
+    """The total is known, and stale because of a hundred squares that turn out to be the same."""
+
+    @query
+    def reader(db: Database) -> int:
+        return total(db, 100)
+
+    db = Database()
+    db.observe(total, 100)
+    db.refresh()
+    with db.batch():
+        for key in range(100):
+            db.set(NUMBER, key, 0)
+    db.unobserve(total, 100)
+    db.observe(reader)
+    with db.recording() as log:
+        assert longest_slice(db, log) == 1
+    assert len(log.ran) == 101
+
+
 def test_a_slice_ends_when_its_time_is_over():
     db = Database()
     db.observe(total, SIZE)

@@ -122,7 +122,7 @@ class Database(Graph):
         if self._frame is None:
             return self._entry(source, key)
         node = self._tables[source].get(key) or self._add(Node(source, key, None, stale=False))
-        self._record(node)
+        self._frame.reads[node] = None
         return node.value
 
     # Indexes.
@@ -134,7 +134,7 @@ class Database(Graph):
         if node.value is None:
             node.value = tuple(sorted(members.get(bucket, ())))
         if self._frame is not None:
-            self._record(node)
+            self._frame.reads[node] = None
         return node.value
 
     def _members(self, index: AnyIndex) -> Members:

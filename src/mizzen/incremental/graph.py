@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import dropwhile
-from typing import Any
+from typing import Any, NoReturn
 
 from mizzen.incremental.definitions import AnyQuery, Definition, Input, Query
 from mizzen.incremental.errors import Failure, cycle_failure, failure_of
@@ -58,18 +58,13 @@ class Graph:
         if node.stale:
             self._pull(node)
         if self._frame is not None:
-            self._record(node)
+            self._frame.reads[node] = None
         return node.value
 
     def _add(self, node: Node) -> Node:
         self._tables[node.definition][node.key] = node
         self._orphans[node] = None  # until a reader or an observer turns up
         return node
-
-    def _record(self, node: Node) -> None:
-        assert self._frame is not None
-        assert self._frame.reads is not None
-        self._frame.reads[node] = None
 
     # Push: what may be stale.
 
@@ -117,12 +112,10 @@ class Graph:
             return
         depth = len(frames)
         frames[node] = Frame(node)
-        if self._nesting >= self._max_nesting or self._demand.is_slice_over():
-            for frame in frames.values():
-                frame.restart = frame.running
-            raise _BreakOff
         try:
             while len(frames) > depth:
+                if self._nesting >= self._max_nesting or self._demand.is_slice_over():
+                    self._break_off()
                 self._step(frames)
         except _BreakOff:
             raise
@@ -130,6 +123,11 @@ class Graph:
             while len(frames) > depth:
                 frames.popitem()
             raise
+
+    def _break_off(self) -> NoReturn:
+        for frame in self._demand.frames.values():
+            frame.restart = frame.running
+        raise _BreakOff
 
     @staticmethod
     def _check_running(frame: Frame) -> None:
@@ -144,10 +142,10 @@ class Graph:
         node, frame = next(reversed(frames.items()))
         if not node.stale:
             frames.popitem()
-        elif frame.reads is not None:
-            self._run(frame)
-        else:
+        elif frame.verifying:
             self._verify(frame, frames)
+        else:
+            self._run(frame)
 
     def _verify(self, frame: Frame, frames: dict[Node, Frame]) -> None:
         """Look for the first dependency that changed. Stops at one that is stale itself, to be continued."""
@@ -173,7 +171,7 @@ class Graph:
         assert isinstance(node.definition, Query)
         value: object = None
         frame.reads = {}
-        frame.restart, frame.running = False, True
+        frame.verifying, frame.restart, frame.running = False, False, True
         outer, self._frame = self._frame, frame
         self._nesting += 1
         try:

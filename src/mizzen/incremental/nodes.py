@@ -57,14 +57,16 @@ class Node:
 class Frame:
     """A node under way: its dependencies are being verified, or its query is being run."""
 
-    __slots__ = ("cursor", "node", "reads", "restart", "running")
+    __slots__ = ("cursor", "node", "reads", "restart", "running", "verifying")
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.verifying = node.verified_at != NEVER
+        """No dependency is known to have changed so far."""
         self.cursor = 0
-        """How many dependencies are verified so far."""
-        self.reads: dict[Node, None] | None = {} if node.verified_at == NEVER else None
-        """What the running query has read so far, in order; None while dependencies are being verified."""
+        """How many dependencies are verified."""
+        self.reads: dict[Node, None] = {}
+        """What the query has read in its last run, in order."""
         self.running = False
         """Its query is on Python's stack."""
         self.restart = False
@@ -72,7 +74,7 @@ class Frame:
 
     def prefix(self) -> tuple[Node, ...]:
         """What this node has read, or would again read, before the node on which it waits now."""
-        return self.node.dependencies[: self.cursor] if self.reads is None else tuple(self.reads)
+        return self.node.dependencies[: self.cursor] if self.verifying else tuple(self.reads)
 
 
 def always() -> bool:
@@ -99,7 +101,7 @@ class Demand:
         """Whether to hand back control even though that breaks off queries."""
         if not self.slice_over():
             return False
-        repeated = sum(len(frame.reads or ()) for frame in self.frames.values() if frame.running)
+        repeated = sum(len(frame.reads) for frame in self.frames.values() if frame.running)
         return self.settled * REPEATED_READS > repeated
 
 
