@@ -2,58 +2,57 @@
 
 import re
 import types
-from collections.abc import Callable
 from difflib import get_close_matches
 from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Path
-from mizzen.config.types.message import Duration, Message
+from mizzen.config.types.message import Duration, Message, SecretBytes, Struct
 from mizzen.frozen import FrozenMap
 
 M = TypeVar("M", bound=Message)
 
-IsKnown = Callable[[Path], bool]
-"""Tells whether the API has a field that the types leave out."""
 
-
-def conform(value: Any, wanted: type[M], path: Path, *, is_known: IsKnown) -> M | tuple[Finding, ...]:
+def conform(value: Any, wanted: type[M], path: Path) -> M | tuple[Finding, ...]:
     """The typed value, or all that keeps `value` from being one."""
     try:
-        return msgspec.convert(value, wanted, dec_hook=_from_plain)
+        return msgspec.convert(value, wanted, dec_hook=from_plain)
     except msgspec.ValidationError:
-        check = _Check(is_known)
+        check = _Check()
         cleaned = check.value(value, wanted, path)
     if check.findings:
         return tuple(check.findings)
     try:
-        return msgspec.convert(cleaned, wanted, dec_hook=_from_plain)
+        return msgspec.convert(cleaned, wanted, dec_hook=from_plain)
     except msgspec.ValidationError as error:  # the two walks disagree: a defect, but no reason to fail
         return (Finding("MZ0021", path, str(error)),)
 
 
-def _from_plain(wanted: Any, value: Any) -> Any:
+def from_plain(wanted: Any, value: Any) -> Any:
     """Read the types that msgspec does not know: its hook. A ValueError or TypeError is a mismatch."""
-    if wanted is Duration:
+    if isinstance(wanted, type) and issubclass(wanted, Duration | SecretBytes):
         if type(value) is not str:
             raise TypeError
-        return Duration.parse(value)
+        return wanted.parse(value)
     if type(value) is not dict:
         raise TypeError
+    if wanted is Struct:
+        return Struct.of(value)
     item = get_args(wanted)[1]
     if item is str:
         if not all(type(member) is str for member in value.values()):
             raise TypeError
         return FrozenMap(value)
-    return FrozenMap({key: msgspec.convert(each, item, dec_hook=_from_plain) for key, each in value.items()})
+    return FrozenMap({key: msgspec.convert(each, item, dec_hook=from_plain) for key, each in value.items()})
 
 
 @lru_cache(maxsize=1024)
-def _members(message: type[Message]) -> dict[str, tuple[Any, bool]]:
+def members_of(message: type[Message]) -> dict[str, tuple[Any, bool]]:
     """Member name in the API -> its type, whether it is required."""
     hints = get_type_hints(message, include_extras=True)
     return {
@@ -64,27 +63,33 @@ def _members(message: type[Message]) -> dict[str, tuple[Any, bool]]:
 class _Check:
     """Walks a value along its type and notes every mismatch. Returns the value as msgspec would take it."""
 
-    def __init__(self, is_known: IsKnown) -> None:
+    def __init__(self) -> None:
         self.findings: list[Finding] = []
-        self._is_known = is_known
 
     def value(self, value: Any, wanted: Any, path: Path) -> Any:
         origin = get_origin(wanted)
         if origin is Annotated:
-            return self._number(value, wanted, path)
+            return self._bounded(value, wanted, path)
         if origin in (Union, types.UnionType):
             return self._optional(value, wanted, path)
         if origin is tuple:
             return self._list(value, get_args(wanted)[0], path)
         if origin is FrozenMap:
             return self._map(value, get_args(wanted)[1], path)
-        if isinstance(wanted, type) and issubclass(wanted, Message):
+        return value if wanted is Any else self._of_class(value, wanted, path)
+
+    def _of_class(self, value: Any, wanted: type, path: Path) -> Any:
+        if issubclass(wanted, Message):
             return self._message(value, wanted, path)
-        if isinstance(wanted, type) and issubclass(wanted, Enum):
+        if issubclass(wanted, Enum):
             return self._enum(value, wanted, path)
         if wanted is Duration:
             return self._duration(value, path)
-        if wanted is not Any and not _is_scalar(value, wanted):
+        if issubclass(wanted, SecretBytes):
+            return self._secret(value, wanted, path)
+        if wanted is Struct:
+            return self._map(value, Any, path)
+        if not _is_scalar(value, wanted):
             self._mismatch(value, _WANTED[wanted], path, wanted)
         return value
 
@@ -102,12 +107,13 @@ class _Check:
         if type(value) is not dict:
             self._mismatch(value, "a mapping", path, dict)
             return value
-        members = _members(wanted)
+        members = members_of(wanted)
         taken = {}
         for name, member in value.items():
             here = (*path, name)
             if name not in members:
-                self._unknown(name, tuple(members), here)
+                if wanted.__struct_config__.forbid_unknown_fields:
+                    self._unknown(name, tuple(members), here)
             elif member is not None:  # the API server, too, drops a null where the field may be absent
                 taken[name] = self.value(member, members[name][0], here)
         self.findings.extend(
@@ -118,8 +124,6 @@ class _Check:
         return taken
 
     def _unknown(self, name: str, known: tuple[str, ...], path: Path) -> None:
-        if self._is_known(path):
-            return
         near = _nearest(name, known)
         hint = f'write "{near}"' if near else f"remove it; known here: {', '.join(sorted(known))}"
         self.findings.append(Finding("MZ0020", path, f'the API has no field "{_short(name)}" here', hint))
@@ -158,18 +162,54 @@ class _Check:
             self.findings.append(Finding("MZ0023", path, str(error), _duration_hint(value), at_value=True))
         return value
 
-    def _number(self, value: Any, wanted: Any, path: Path) -> Any:
-        base, bounds = get_args(wanted)
-        if not _is_scalar(value, base):
-            self._mismatch(value, _WANTED[base], path, base)
-        elif not bounds.ge <= value <= bounds.le:
-            message = f"{value} is not between {bounds.ge} and {bounds.le}"
-            self.findings.append(Finding("MZ0025", path, message, at_value=True))
+    def _secret(self, value: Any, wanted: type[SecretBytes], path: Path) -> Any:
+        problem = "" if type(value) is str else "expected a text"
+        try:
+            wanted.parse(value if type(value) is str else "")
+        except ValueError as error:
+            problem = str(error)
+        if problem:  # what was found is not said: it may be a secret all the same
+            self.findings.append(Finding("MZ0021", path, problem, at_value=True))
         return value
+
+    def _bounded(self, value: Any, wanted: Any, path: Path) -> Any:
+        """A value of the inner type that keeps the bounds which msgspec checks."""
+        base, *constraints = get_args(wanted)
+        before = len(self.findings)
+        taken = self.value(value, base, path)
+        if len(self.findings) > before:
+            return taken
+        for bounds in constraints:
+            message = _out_of_bounds(value, bounds) if isinstance(bounds, Meta) else ""
+            if message:
+                code = "MZ0026" if isinstance(value, str | list) else "MZ0025"
+                self.findings.append(Finding(code, path, message, at_value=True))
+        return taken
 
     def _mismatch(self, value: Any, expected: str, path: Path, wanted: Any = None) -> None:
         message = f"expected {expected}, found {_found(value)}"
         self.findings.append(Finding("MZ0021", path, message, _mismatch_hint(value, wanted), at_value=True))
+
+
+def _out_of_bounds(value: Any, bounds: Meta) -> str:
+    """How a value fails to keep the bounds, or ""."""
+    least, most = bounds.ge, bounds.le
+    if isinstance(value, int | float):
+        if (least is None or least <= value) and (most is None or value <= most):
+            return ""
+        return (
+            f"{value} is not between {least} and {most}"
+            if most is not None
+            else f"{value} is less than {least}"
+        )
+    unit = "characters" if isinstance(value, str) else "items"
+    if bounds.min_length is not None and len(value) < bounds.min_length:
+        return f"this is empty; at least {bounds.min_length} of {unit} is needed"
+    if bounds.max_length is not None and len(value) > bounds.max_length:
+        return f"{len(value)} {unit} are more than the {bounds.max_length} that the API allows"
+    if bounds.pattern is not None and not re.search(bounds.pattern, value):
+        return f'"{_short(value)}" does not match {bounds.pattern}'
+    return ""
 
 
 _LONGEST_QUOTED = 60  # characters of a user's text in a message

@@ -3,18 +3,18 @@
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from mizzen.config.conform import conform
 from mizzen.config.diagnostics import CATALOGUE, Diagnostic, Finding, Severity
 from mizzen.config.documents import Document, DocumentError, split
-from mizzen.config.kinds import KINDS, UNREAD, Kind
+from mizzen.config.kinds import COMPLETE_GROUPS, KINDS, Kind, Scope
 from mizzen.config.resource import Located, Location, Path, Resource, ResourceKey
-from mizzen.config.support import is_known, unsupported
+from mizzen.config.support import unsupported
 from mizzen.config.types.message import Message
 from mizzen.config.types.metadata import ObjectMeta
 from mizzen.config.validation import validate
+from mizzen.frozen import FrozenMap
 
 DEFAULT_NAMESPACE = "default"
 """Of objects that name none, as in kubectl."""
@@ -104,21 +104,21 @@ class _Reading:
         if isinstance(kind, Finding):
             self._unidentified(document, kind)
             return
-        meta = conform(item.get("metadata") or {}, ObjectMeta, ("metadata",), is_known=_nothing_more)
+        meta = conform(item.get("metadata") or {}, ObjectMeta, ("metadata",))
         key = _key(kind, item)
         if key is None:
             missing = Finding("MZ0011", ("metadata",), "the object has no name", "add metadata.name")
             self._unidentified(document, *(meta if isinstance(meta, tuple) else (missing,)))
             return
         spec = _spec(kind, item)
-        findings = [*_extra_members(item), *unsupported(kind.name, item)]
+        findings = [*(() if kind.is_whole else _extra_members(item)), *unsupported(kind.key_kind, item)]
         for part in (meta, spec):
             findings += part if isinstance(part, tuple) else ()
         if isinstance(meta, tuple) or isinstance(spec, tuple):
             self._report(document, key, findings)
             self.broken.append(key)
             return
-        resource = Resource(key, spec, meta.labels, meta.annotations, meta.creation_timestamp)
+        resource = Resource(key, spec, meta.labels, _annotations(meta), meta.creation_timestamp)
         self._take(resource, document, [*findings, *validate(resource)])
 
     def _take(self, resource: Resource[object], document: Document, findings: list[Finding]) -> None:
@@ -192,37 +192,52 @@ def _kind_of(item: Any) -> Kind | Finding:
 
 
 def _unread(group: str, name: str) -> Finding:
-    if group in UNREAD and name not in UNREAD[group]:
-        known = sorted({kind for owner, kind in KINDS if owner == group} | UNREAD[group])
+    if group in COMPLETE_GROUPS:
+        known = sorted(kind for owner, kind in KINDS if owner == group)
         hint = f"kinds of this group: {', '.join(known)}"
         return Finding("MZ0014", ("kind",), f"{group} has no kind {name}", hint, at_value=True)
-    message = f"{name} of {group or 'core'} is not read by Mizzen" + (" yet" if group in UNREAD else "")
-    return Finding("MZ0012", ("kind",), message)
+    return Finding("MZ0012", ("kind",), f"{name} of {group or 'core'} is not read by Mizzen")
 
 
 def _key(kind: Kind, item: dict[str, Any]) -> ResourceKey | None:
     meta = item.get("metadata")
     meta = meta if isinstance(meta, dict) else {}
-    if not kind.namespaced:
-        return ResourceKey(kind.name, "", DEFAULT_NAMESPACE)  # there is one in a mesh, whatever it is called
+    if kind.scope is Scope.MESH:
+        return ResourceKey(kind.key_kind, "", DEFAULT_NAMESPACE)
     name, namespace = meta.get("name"), meta.get("namespace")
     if not isinstance(name, str) or not name:
         return None
-    return ResourceKey(
-        kind.name, namespace if isinstance(namespace, str) and namespace else DEFAULT_NAMESPACE, name
-    )
+    if kind.scope is Scope.CLUSTER:
+        namespace = ""
+    elif not isinstance(namespace, str) or not namespace:
+        namespace = DEFAULT_NAMESPACE
+    return ResourceKey(kind.key_kind, namespace, name)
+
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def _annotations(meta: ObjectMeta) -> FrozenMap[str, str]:
+    """Without kubectl's copy of the object: it says nothing new, and of a Secret it must not be shown."""
+    if _LAST_APPLIED not in meta.annotations:
+        return meta.annotations
+    return FrozenMap({name: text for name, text in meta.annotations.items() if name != _LAST_APPLIED})
 
 
 def _spec(kind: Kind, item: dict[str, Any]) -> Message | tuple[Finding, ...]:
+    if kind.is_whole:
+        members = {name: member for name, member in item.items() if name not in _HEAD}
+        return conform(members, kind.spec, ())
     spec = item.get("spec")
     if spec is None:
         if kind.spec_required:
             return (Finding("MZ0024", (), 'the field "spec" is missing', 'add "spec"'),)
         spec = {}
-    return conform(spec, kind.spec, ("spec",), is_known=partial(is_known, kind.name))
+    return conform(spec, kind.spec, ("spec",))
 
 
-_TOP = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+_HEAD = frozenset({"apiVersion", "kind", "metadata"})
+_TOP = _HEAD | {"spec", "status"}
 
 
 def _extra_members(item: dict[str, Any]) -> Iterator[Finding]:
@@ -230,7 +245,3 @@ def _extra_members(item: dict[str, Any]) -> Iterator[Finding]:
         if name not in _TOP:
             hint = 'move it under "spec", or remove it'
             yield Finding("MZ0020", (name,), f'the API has no field "{name}" here', hint)
-
-
-def _nothing_more(_path: Path) -> bool:
-    return False

@@ -96,6 +96,7 @@ _CODES = (
     Code("MZ0023", _ERROR, "Not a duration", 'write it as "10s", "1h30m", "0.5s" or "100ms"'),
     Code("MZ0024", _ERROR, "Field is missing", "add it"),
     Code("MZ0025", _ERROR, "Number out of range", "use a number that the API allows"),
+    Code("MZ0026", _ERROR, "Text or list out of bounds", "use one that the API allows"),
     Code("IST0106", _ERROR, "Invalid configuration", "correct it"),
     Code("IST0133", _WARNING, "Questionable configuration", "check that this is what you mean"),
     # what the mesh does not do yet
@@ -110,6 +111,12 @@ _CODES = (
         _WARNING,
         "Value has no effect yet",
         "use another value, or expect the mesh not to act on it",
+    ),
+    Code(
+        "MZ0103",
+        _WARNING,
+        "Kind has no effect yet",
+        "expect the mesh to behave as if the object were absent; analysis reads it all the same",
     ),
     # between objects (mizzen.analysis)
     Code("IST0001", _ERROR, "Analysis failed", "report it: this is a bug of Mizzen"),

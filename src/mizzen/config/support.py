@@ -78,7 +78,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.trafficDistribution",
             "spec.topologyKeys",
         ),
-        # These have no types yet; decode() lets them pass because they stand here.
         "MeshConfig": (
             *_under(
                 "spec",
@@ -107,21 +106,58 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+NO_EFFECT: frozenset[str] = frozenset(
+    (
+        "Sidecar",
+        "ProxyConfig",
+        "EnvoyFilter",
+        "RequestAuthentication",
+        "Telemetry",
+        "WasmPlugin",
+        "TrafficExtension",
+        "MeshNetworks",
+        "Endpoints",
+        "EndpointSlice",
+        "Pod",
+        "Deployment",
+        "ReplicaSet",
+        "StatefulSet",
+        "DaemonSet",
+        "Job",
+        "CronJob",
+        "ReplicationController",
+        "Namespace",
+        "Node",
+        "ServiceAccount",
+        "Secret",
+        "ConfigMap",
+        "Ingress",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+        "CustomResourceDefinition",
+        "GatewayClass",
+        "KubernetesGateway",
+        "ListenerSet",
+        "HTTPRoute",
+        "GRPCRoute",
+        "TLSRoute",
+        "TCPRoute",
+        "ReferenceGrant",
+        "BackendTLSPolicy",
+    )
+)
+"""Kinds that nothing translates yet: they are decoded, validated and analysed, and that is all."""
+
 _LEAF: Final = ""  # in a trie: the path ends here
 
 
 def unsupported(kind: str, document: Mapping[str, Any]) -> Iterator[Finding]:
-    """A finding for each field of the document that is set and has no effect yet."""
+    """A finding for the object, or for each of its fields that is set, that has no effect yet."""
+    if kind in NO_EFFECT:
+        return iter([Finding("MZ0103", ("kind",), f"has no effect yet: Mizzen does not implement {kind}")])
     trie = _trie(kind)
     return _walk(document, trie, ()) if trie else iter(())
-
-
-def is_known(kind: str, path: Path) -> bool:
-    """Whether the path is one of the kind's unsupported fields: the API has it, even if the types do not."""
-    node = _trie(kind)
-    for step in path:
-        node = node.get("[]" if isinstance(step, int) else step) or node.get("*") or {}
-    return _LEAF in node
 
 
 @lru_cache(maxsize=256)

@@ -5,9 +5,11 @@ absence means something else than zero. Defaults named in comments are what the 
 """
 
 from enum import Enum
+from typing import Annotated
 
-from msgspec import field
+from msgspec import Meta, field
 
+from mizzen.config.types import targets
 from mizzen.config.types.message import Duration, Int32, Message, UInt32
 from mizzen.frozen import EMPTY, FrozenMap
 
@@ -685,3 +687,91 @@ class WorkloadGroup(Message):
     template: WorkloadEntry  # without address
     metadata: ObjectMeta | None = None
     probe: ReadinessProbe | None = None
+
+
+# --- Sidecar --------------------------------------------------------------------------------------------------
+
+
+class SidecarPort(Message):
+    """A port of a sidecar's listener."""
+
+    number: UInt32 = 0  # 1 to 65535
+    protocol: str = ""  # as Port.protocol; "": sniffed
+    name: str = ""  # a label of its own
+    target_port: UInt32 = 0  # deprecated, never read by Istio
+
+
+class CaptureMode(Enum):
+    """How traffic comes to a listener."""
+
+    DEFAULT = "DEFAULT"  # as the proxy is set up
+    IPTABLES = "IPTABLES"  # captured
+    NONE = "NONE"  # addressed to the listener
+
+
+class IstioIngressListener(Message):
+    """A port at which the sidecar takes traffic for its workload."""
+
+    port: SidecarPort  # of the workload, as callers see it
+    bind: str = ""  # address; "": the workload's; not for captured traffic
+    capture_mode: CaptureMode = CaptureMode.DEFAULT  # how traffic gets here
+    default_endpoint: str = ""  # 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT or unix:///path of the application
+    tls: ServerTLSSettings | None = None  # ended here instead of mTLS; needs mTLS off for the port
+    connection_pool: ConnectionPoolSettings | None = None  # None: inbound_connection_pool
+
+
+class IstioEgressListener(Message):
+    """What the workload may reach, by a port or by all of them."""
+
+    hosts: tuple[str, ...]  # namespace/host: "./*", "*/*", "~/*" for none, "ns/*.example.com"
+    port: SidecarPort | None = None  # None: all ports of the hosts; one listener at most may leave it out
+    bind: str = ""  # address, or unix:///path; "": the services' addresses, or 127.0.0.1 without capture
+    capture_mode: CaptureMode = CaptureMode.DEFAULT  # how traffic gets here
+
+
+class SidecarOutboundMode(Enum):
+    """The API's OutboundTrafficPolicy.Mode."""
+
+    REGISTRY_ONLY = "REGISTRY_ONLY"  # what the sidecar does not know is refused
+    ALLOW_ANY = "ALLOW_ANY"
+
+
+class OutboundTrafficPolicy(Message):
+    """For traffic to what the sidecar does not know."""
+
+    mode: SidecarOutboundMode = (
+        SidecarOutboundMode.REGISTRY_ONLY
+    )  # a Sidecar that sets none of it: the mesh's
+    egress_proxy: Destination | None = None  # where all of it is sent; needs ALLOW_ANY
+
+
+class Sidecar(Message):
+    """What a workload's sidecar takes and reaches. One a namespace may have no selector, and holds for the others."""
+
+    workload_selector: WorkloadSelector | None = None  # None: all of the namespace
+    ingress: tuple[IstioIngressListener, ...] = ()  # (): the ports of the services that select the workload
+    egress: tuple[IstioEgressListener, ...] = ()  # (): as the root namespace's; at last everything
+    inbound_connection_pool: ConnectionPoolSettings | None = (
+        None  # of all ingress; None: as the DestinationRule's
+    )
+    outbound_traffic_policy: OutboundTrafficPolicy | None = None  # None: the mesh's
+
+
+# --- ProxyConfig ----------------------------------------------------------------------------------------------
+
+
+class ProxyImage(Message):
+    """Which build of the proxy injection takes."""
+
+    image_type: str = ""  # default, debug or distroless; "": as the mesh says
+
+
+class ProxyConfig(Message):
+    """Settings of some proxies, over those of the mesh (mesh.ProxyConfig)."""
+
+    selector: targets.WorkloadSelector | None = None  # None: all of the namespace
+    concurrency: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = (
+        None  # worker threads; None: as mesh.ProxyConfig
+    )
+    environment_variables: FrozenMap[str, Annotated[str, Meta(max_length=2048)]] = EMPTY  # of the agent
+    image: ProxyImage | None = None  # None: as the mesh says

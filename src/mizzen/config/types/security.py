@@ -1,26 +1,14 @@
-"""security.istio.io: PeerAuthentication and AuthorizationPolicy."""
+"""security.istio.io: PeerAuthentication, RequestAuthentication and AuthorizationPolicy."""
 
 from enum import Enum
+from typing import Annotated, ClassVar
 
-from msgspec import field
+from msgspec import Meta, field
 
-from mizzen.config.types.message import Message
-from mizzen.frozen import EMPTY, FrozenMap
-
-
-class WorkloadSelector(Message):
-    """Workloads of the resource's namespace (of every namespace where that is the root namespace)."""
-
-    match_labels: FrozenMap[str, str] = EMPTY  # all must hold; EMPTY: every workload
-
-
-class PolicyTargetReference(Message):
-    """Names what a policy attaches to, in the policy's own namespace."""
-
-    kind: str
-    name: str
-    group: str = ""  # "": core
-    namespace: str = ""  # reserved by the API: must be ""
+from mizzen.config.types.constraints import AtLeast1ms, MapSize, NonEmpty, at_most_one
+from mizzen.config.types.message import Cel, Message
+from mizzen.config.types.targets import PolicyTargetReference, TargetRefs, WorkloadSelector
+from mizzen.frozen import FrozenMap
 
 
 class MutualTLSMode(Enum):
@@ -33,15 +21,88 @@ class MutualTLSMode(Enum):
 
 
 class MutualTLS(Message):
-    mode: MutualTLSMode = MutualTLSMode.UNSET
+    mode: MutualTLSMode = MutualTLSMode.UNSET  # what is accepted
 
 
 class PeerAuthentication(Message):
     """What a workload accepts from its peers. The workload's policy wins over the namespace's over the mesh's."""
 
-    selector: WorkloadSelector | None = None
-    mtls: MutualTLS | None = None
-    port_level_mtls: FrozenMap[str, MutualTLS] = FrozenMap()  # the workload's port in decimals -> mode
+    CEL: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.portLevelMtls) ? (((has(self.selector) && has(self.selector.matchLabels))"
+            " ? self.selector.matchLabels : {}).size() > 0) : true",
+            "portLevelMtls requires selector",
+        ),
+    )
+
+    selector: WorkloadSelector | None = None  # None: all of the namespace
+    mtls: MutualTLS | None = None  # None: as the wider policy says; PERMISSIVE where there is none
+    port_level_mtls: Annotated[
+        FrozenMap[str, MutualTLS],
+        MapSize(least=1),
+        Cel("self.all(key, 0 < int(key) && int(key) <= 65535)", "port must be between 1-65535"),
+    ] = FrozenMap()  # the workload's port in decimals -> mode; needs a selector
+
+
+class JWTHeader(Message):
+    """A request header that carries a token."""
+
+    name: NonEmpty  # of the header
+    prefix: str = ""  # before the token, such as "Bearer "; "": none
+
+
+class ClaimToHeader(Message):
+    """A claim that is handed to the workload as a header."""
+
+    header: Annotated[str, Meta(min_length=1, pattern="^[-_A-Za-z0-9]+$")]  # what it replaces, if it is there
+    claim: NonEmpty  # a.b for what is inside a claim
+
+
+_HTTP_URL = Cel('url(self).getScheme() in ["http", "https"]', "url must have scheme http:// or https://")
+_JwksUri = Annotated[str, Meta(min_length=1, max_length=2048), _HTTP_URL]
+
+
+class JWTRule(Message):
+    """An issuer of tokens, how they are verified, and where in a request they are looked for.
+
+    Without from_headers, from_params and from_cookies: `Authorization: Bearer` and the query parameter access_token.
+    """
+
+    CEL: ClassVar[tuple[Cel, ...]] = (
+        at_most_one("only one of jwks or jwksUri can be set", "jwksUri", "jwks_uri", "jwks"),
+    )
+
+    issuer: NonEmpty = ""  # the token's "iss"; "": any
+    audiences: tuple[NonEmpty, ...] = ()  # one of which is the token's "aud"; (): any
+    jwks_uri: _JwksUri = ""  # of the issuer's public keys; "": found by OpenID discovery
+    jwks_uri_snake: _JwksUri = field(default="", name="jwks_uri")  # the same, deprecated spelling
+    jwks: str = ""  # the public keys themselves (JSON Web Key Set); excludes jwks_uri
+    from_headers: tuple[JWTHeader, ...] = ()  # where the token may be
+    from_params: tuple[NonEmpty, ...] = ()  # query parameters where it may be
+    from_cookies: tuple[NonEmpty, ...] = ()  # cookies where it may be
+    output_payload_to_header: str = ""  # header for the verified payload, in base64url; "": none
+    forward_original_token: bool = False  # whether the workload gets the token, too
+    output_claim_to_headers: tuple[ClaimToHeader, ...] = ()  # of scalar claims
+    timeout: AtLeast1ms | None = None  # of fetching jwks_uri; None: 5 s
+    space_delimited_claims: Annotated[
+        tuple[NonEmpty, ...], Meta(max_length=64)
+    ] = ()  # read as lists, like "scope"
+
+
+_ONE_TARGET = at_most_one(
+    "only one of targetRefs or selector can be set", "selector", "targetRef", "targetRefs"
+)
+
+
+class RequestAuthentication(Message):
+    """Which tokens are verified. A request with an invalid one is refused; one without any is not."""
+
+    CEL: ClassVar[tuple[Cel, ...]] = (_ONE_TARGET,)
+
+    selector: WorkloadSelector | None = None  # None: all of the namespace
+    target_ref: PolicyTargetReference | None = None  # deprecated: target_refs
+    target_refs: TargetRefs = ()  # gateways and services that it attaches to; excludes selector
+    jwt_rules: Annotated[tuple[JWTRule, ...], Meta(max_length=4096)] = ()  # one an issuer
 
 
 class Action(Enum):

@@ -40,7 +40,8 @@ _BY_TYPE: Mapping[type, Callable[[Any], Findings]] = MappingProxyType(
 def validate(resource: Resource[object]) -> Findings:
     """What is wrong with the resource, its metadata included."""
     yield from _metadata(resource)
-    yield from _BY_TYPE[type(resource.spec)](resource.spec)
+    if (of_kind := _BY_TYPE.get(type(resource.spec))) is not None:
+        yield from of_kind(resource.spec)
 
 
 def _metadata(resource: Resource[object]) -> Findings:

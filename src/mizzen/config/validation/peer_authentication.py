@@ -1,7 +1,8 @@
 """PeerAuthentication."""
 
 from mizzen.config.resource import Path
-from mizzen.config.types.security import PeerAuthentication, WorkloadSelector
+from mizzen.config.types.security import PeerAuthentication
+from mizzen.config.types.targets import WorkloadSelector
 from mizzen.config.validation import rules
 from mizzen.config.validation.rules import Findings, invalid
 
