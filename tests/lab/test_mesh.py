@@ -19,7 +19,7 @@ from tests.support.lab import BOOKINFO, Lab, running_lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
-CERTIFICATE_SECONDS = 30
+CERTIFICATE_SECONDS = 45
 REVIEWS = "http://reviews:9080/reviews/0"
 DETAILS = "http://details:9080/details/0"
 RATINGS = "http://ratings:9080/ratings/0"
