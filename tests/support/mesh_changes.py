@@ -22,7 +22,8 @@ namespaces = st.sampled_from(NAMESPACES)
 owners = st.sampled_from((*NAMESPACES, ROOT))
 apps = st.sampled_from(APPS)
 versions = st.sampled_from(("v1", "v2"))
-export_to = st.sampled_from((None, ["."], ["*"], ["bank"], ["~"]))
+export_to = st.sampled_from((None, ["."], ["*"], ["bank"]))
+export_to_nobody = export_to | st.just(["~"])  # of services only
 created = st.sampled_from((None, "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"))
 hosts = st.sampled_from(
     (
@@ -78,7 +79,7 @@ def _kubernetes_services(draw: st.DrawFn) -> Resource[Any]:
         )
     )
     ports = draw(st.lists(port, min_size=1, max_size=2, unique_by=(lambda p: p["port"], lambda p: p["name"])))
-    exported = draw(export_to)
+    exported = draw(export_to_nobody)
     metadata = _given(
         name=draw(apps),
         namespace=draw(namespaces),
@@ -103,7 +104,7 @@ def _service_entries(draw: st.DrawFn) -> Resource[Any]:
         ports=[dict(zip(("name", "number", "protocol"), port, strict=True))],
         resolution=resolution,
         location=draw(st.sampled_from(("MESH_INTERNAL", "MESH_EXTERNAL"))),
-        exportTo=draw(export_to),
+        exportTo=draw(export_to_nobody),
         **({} if resolution == "NONE" else endpoints),
     )
     return _parsed("networking.istio.io", "ServiceEntry", {"name": "e", "namespace": draw(namespaces)}, spec)
@@ -230,7 +231,7 @@ def _authorization_policies(draw: st.DrawFn) -> Resource[Any]:
         rules=draw(st.lists(rule, min_size=0 if action == "ALLOW" else 1, max_size=2)),
         selector=selector and {"matchLabels": selector},
     )
-    dry_run = draw(st.sampled_from((None, {"istio.io/dry-run": "true"})))
+    dry_run = draw(st.sampled_from((None, {"istio.io/dry-run": "true"}))) if action != "AUDIT" else None
     metadata = _given(name=draw(st.sampled_from(("z1", "z2"))), namespace=draw(owners), annotations=dry_run)
     return _parsed("security.istio.io", "AuthorizationPolicy", metadata, spec)
 

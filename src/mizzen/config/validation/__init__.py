@@ -10,9 +10,10 @@ from mizzen.config.validation import (
     authorization_policy,
     destination_rule,
     gateway,
+    hosts,
     mesh_config,
     peer_authentication,
-    rules,
+    references,
     service,
     service_entry,
     virtual_service,
@@ -21,7 +22,7 @@ from mizzen.config.validation import (
 )
 from mizzen.config.validation.rules import Findings, invalid
 
-_BY_TYPE: Mapping[type, Callable[[Any], Findings]] = MappingProxyType(
+_BY_TYPE: Mapping[type, Callable[[Resource[Any]], Findings]] = MappingProxyType(
     {
         core.ServiceSpec: service.validate,
         networking.VirtualService: virtual_service.validate,
@@ -40,16 +41,16 @@ _BY_TYPE: Mapping[type, Callable[[Any], Findings]] = MappingProxyType(
 def validate(resource: Resource[object]) -> Findings:
     """What is wrong with the resource, its metadata included."""
     yield from _metadata(resource)
-    if (of_kind := _BY_TYPE.get(type(resource.spec))) is not None:
-        yield from of_kind(resource.spec)
+    if rules := _BY_TYPE.get(type(resource.spec)):
+        yield from rules(resource)
 
 
 def _metadata(resource: Resource[object]) -> Findings:
     key = resource.key
-    if not rules.is_host(key.name) or key.name != key.name.lower():
+    if not hosts.is_subdomain(key.name) or key.name != key.name.lower():
         hint = "use lower-case letters, digits, '-' and '.'"
         yield invalid(("metadata", "name"), f'"{key.name}" is no name of an object', hint)
-    if key.namespace and (not rules.is_label(key.namespace) or key.namespace != key.namespace.lower()):
+    if key.namespace and (not hosts.is_label(key.namespace) or key.namespace != key.namespace.lower()):
         hint = "use lower-case letters, digits and '-'"
         yield invalid(("metadata", "namespace"), f'"{key.namespace}" is no namespace', hint)
-    yield from rules.labels(resource.labels, ("metadata", "labels"))
+    yield from references.labels(resource.labels, ("metadata", "labels"))

@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from mizzen.config.resource import Path
+from mizzen.config.resource import Path, Resource
 from mizzen.config.types.security import Action, AuthorizationPolicy, Condition, Operation, Rule, Source
-from mizzen.config.validation import rules
-from mizzen.config.validation.peer_authentication import selector
-from mizzen.config.validation.rules import Findings, invalid
+from mizzen.config.validation import hosts, references, rules
+from mizzen.config.validation.rules import Findings, invalid, questionable
 
-_LISTS: Final = [
+_SOURCES: Final = [
     "principals",
     "request_principals",
     "namespaces",
@@ -43,9 +42,16 @@ _KEYS_WITH_NAMES = re.compile(
 )
 
 
-def validate(spec: AuthorizationPolicy) -> Findings:
-    yield from rules.at_most_one(spec, ("selector", "target_ref", "target_refs"), ("spec",))
-    yield from selector(spec.selector, ("spec", "selector"))
+_DRY_RUN: Final = "istio.io/dry-run"
+# Of these only identities that Envoy's external authorization cannot wait for: they are known after it ran.
+_NOT_WITH_CUSTOM: Final = ("principals", "request_principals", "namespaces")
+_KEYS_NOT_WITH_CUSTOM: Final = ("source.namespace", "source.principal", "request.auth.")
+
+
+def validate(resource: Resource[AuthorizationPolicy]) -> Findings:
+    spec = resource.spec
+    yield from references.attachment(spec)
+    yield from _dry_run(resource)
     if spec.action is Action.CUSTOM and not (spec.provider and spec.provider.name):
         yield invalid(("spec",), "CUSTOM needs a provider", "add provider.name")
     if spec.action is not Action.CUSTOM and spec.provider:
@@ -56,7 +62,53 @@ def validate(spec: AuthorizationPolicy) -> Findings:
         message = f"{spec.action.value} without rules never matches anything"
         yield invalid(("spec",), message, 'add rules; "rules: [{}]" matches everything')
     for index, rule in enumerate(spec.rules):
-        yield from _rule(rule, ("spec", "rules", index))
+        path = ("spec", "rules", index)
+        yield from _rule(rule, path)
+        if spec.action is Action.CUSTOM:
+            yield from _custom(rule, path)
+        if spec.action is Action.DENY:
+            yield from _denies_tcp(rule, path)
+
+
+def _dry_run(resource: Resource[AuthorizationPolicy]) -> Findings:
+    value = resource.annotations.get(_DRY_RUN)
+    if value is None:
+        return
+    path = ("metadata", "annotations", _DRY_RUN)
+    if value.lower() not in ("true", "false", "t", "f", "1", "0"):
+        yield invalid(path, f'"{value}" is neither true nor false', 'write "true" or "false"')
+    if resource.spec.action not in (Action.ALLOW, Action.DENY):
+        yield invalid(path, f"{resource.spec.action.value} cannot be tried without effect", "remove it")
+
+
+def _custom(rule: Rule, path: Path) -> Findings:
+    for index, origin in enumerate(rule.from_):
+        names = [prefix + name for name in _NOT_WITH_CUSTOM for prefix in ("", "not_")]
+        for name in rules.given(origin.source, names) if origin.source else ():
+            here = (*path, "from", index, "source", rules.camel(name))
+            yield invalid(here, f"{rules.camel(name)} cannot be used with CUSTOM", "remove it")
+    for index, condition in enumerate(rule.when):
+        if condition.key.startswith(_KEYS_NOT_WITH_CUSTOM):
+            yield invalid(
+                (*path, "when", index, "key"), f"{condition.key} cannot be used with CUSTOM", "remove it"
+            )
+
+
+def _denies_tcp(rule: Rule, path: Path) -> Findings:
+    """What only HTTP has is left out where a rule is applied to plain TCP; what is left denies more."""
+    sources = [origin.source for origin in rule.from_ if origin.source]
+    operations = [target.operation for target in rule.to if target.operation]
+    known_of_tcp = [name for name in _SOURCES if name != "request_principals"]
+    only_http_from = sources and not operations and not any(map(_asks_one_of(known_of_tcp), sources))
+    only_http_to = operations and not any(map(_asks_one_of(["ports"]), operations))
+    if only_http_from or only_http_to:
+        message = "it denies all traffic to TCP ports: what it asks for exists in HTTP only"
+        yield questionable(path, message, "add the ports that you mean to each operation")
+
+
+def _asks_one_of(lists: list[str]) -> Callable[[object], bool]:
+    names = [prefix + name for name in lists for prefix in ("", "not_")]
+    return lambda message: any(getattr(message, name) for name in names)
 
 
 def _rule(rule: Rule, path: Path) -> Findings:
@@ -77,9 +129,9 @@ def _rule(rule: Rule, path: Path) -> Findings:
 
 
 def _source(source: Source, path: Path) -> Findings:
-    yield from _not_empty(source, _LISTS, path)
+    yield from _not_empty(source, _SOURCES, path)
     for name in _SUBNETS:
-        yield from rules.subnets(getattr(source, name), (*path, rules.camel(name)))
+        yield from hosts.subnets(getattr(source, name), (*path, rules.camel(name)))
     if source.service_accounts or source.not_service_accounts:
         others = ("principals", "not_principals", "namespaces", "not_namespaces")
         given = [name for name in others if getattr(source, name)]
@@ -88,7 +140,7 @@ def _source(source: Source, path: Path) -> Findings:
             yield invalid(path, message, "a service account says its namespace already")
     for name in ("service_accounts", "not_service_accounts"):
         for index, account in enumerate(getattr(source, name)):
-            if "*" in account or not all(map(rules.is_host, account.split("/", 1))):
+            if "*" in account or not all(map(hosts.is_subdomain, account.split("/", 1))):
                 hint = 'write "name" or "namespace/name", without "*"'
                 yield invalid((*path, rules.camel(name), index), f'"{account}" is no service account', hint)
 
@@ -97,7 +149,7 @@ def _operation(operation: Operation, path: Path) -> Findings:
     yield from _not_empty(operation, _OPERATIONS, path)
     for name in ("ports", "not_ports"):
         for index, port in enumerate(getattr(operation, name)):
-            if not rules.is_port(port):
+            if not hosts.is_port(port):
                 yield invalid((*path, rules.camel(name), index), f'"{port}" is no port: ports are 1 to 65535')
     for name in ("paths", "not_paths"):
         for index, text in enumerate(getattr(operation, name)):
@@ -130,10 +182,10 @@ def _not_empty(message: Source | Operation, lists: list[str], path: Path) -> Fin
 
 
 _VALUE_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
-    "source.ip": rules.is_subnet,
-    "remote.ip": rules.is_subnet,
-    "destination.ip": rules.is_subnet,
-    "destination.port": rules.is_port,
+    "source.ip": hosts.is_subnet,
+    "remote.ip": hosts.is_subnet,
+    "destination.ip": hosts.is_subnet,
+    "destination.port": hosts.is_port,
 }
 
 

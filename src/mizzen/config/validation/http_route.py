@@ -8,8 +8,11 @@ from typing import Final
 from mizzen.config.resource import Path
 from mizzen.config.types.networking import (
     CorsPolicy,
+    HeaderOperations,
     Headers,
     HTTPDirectResponse,
+    HTTPFaultAbort,
+    HTTPFaultDelay,
     HTTPFaultInjection,
     HTTPMatchRequest,
     HTTPRedirect,
@@ -17,10 +20,11 @@ from mizzen.config.types.networking import (
     HTTPRewrite,
     HTTPRoute,
 )
-from mizzen.config.validation import rules
+from mizzen.config.validation import headers, hosts, ports, references, regexes, rules
 from mizzen.config.validation.rules import Findings, invalid, questionable
 
 MAX_BODY_BYTES: Final = 1_048_576
+LARGE_BODY_BYTES: Final = 102_400
 
 # https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter: x-envoy-retry-on, -grpc-on
 _RETRY_CONDITIONS: Final = frozenset(
@@ -66,19 +70,22 @@ _GRPC_STATUSES: Final = frozenset(
 )
 _REDIRECT_CODES: Final = (0, 301, 302, 303, 307, 308)  # those that Envoy can send; 0: not set
 _STATUS = re.compile("[1-5][0-9][0-9]")
-_METHOD = re.compile(r"[A-Za-z]+|\*")
+_METHODS: Final = frozenset(
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"]
+)
 
 
-def validate(route: HTTPRoute, path: Path) -> Findings:
-    yield from _action(route, path)
+def validate(route: HTTPRoute, path: Path, *, delegated: bool = False) -> Findings:
+    """`delegated`: the route is one of a VirtualService to which others delegate."""
+    yield from _action(route, path, delegated=delegated)
     for index, match in enumerate(route.match):
         yield from _match(match, (*path, "match", index))
     for index, weighted in enumerate(route.route):
         here = (*path, "route", index)
-        yield from rules.destination(weighted.destination, (*here, "destination"))
-        yield from headers(weighted.headers, (*here, "headers"))
+        yield from references.destination(weighted.destination, (*here, "destination"))
+        yield from _headers(weighted.headers, (*here, "headers"))
     yield from rules.weights(route.route, (*path, "route"))
-    yield from headers(route.headers, (*path, "headers"))
+    yield from _headers(route.headers, (*path, "headers"))
     yield from rules.at_least_1ms(route.timeout, (*path, "timeout"))
     yield from _mirrors(route, path)
     if route.retries:
@@ -88,81 +95,111 @@ def validate(route: HTTPRoute, path: Path) -> Findings:
     if route.cors_policy:
         yield from _cors(route.cors_policy, (*path, "corsPolicy"))
     if route.redirect:
-        yield from _redirect(route.redirect, (*path, "redirect"))
+        yield from _redirect(route.redirect, route.match, (*path, "redirect"))
     if route.rewrite:
         yield from _rewrite(route.rewrite, (*path, "rewrite"))
+        yield from _authority_set_twice(route.rewrite, route.headers, path)
     if route.direct_response:
         yield from _direct_response(route.direct_response, (*path, "directResponse"))
 
 
-def _action(route: HTTPRoute, path: Path) -> Findings:
-    actions = ("route", "redirect", "direct_response")
-    given = [name for name in actions if getattr(route, name)]
-    if len(given) > 1:
+def _action(route: HTTPRoute, path: Path, *, delegated: bool) -> Findings:
+    there = rules.given(route, ("route", "redirect", "direct_response"))
+    if len(there) > 1:
         yield invalid(
-            path, f"only one of {', '.join(map(rules.camel, given))} can be set", "keep one of them"
+            path, f"only one of {', '.join(map(rules.camel, there))} can be set", "keep one of them"
         )
-    if not given and route.delegate is None:
+    if route.delegate and delegated:
+        yield invalid((*path, "delegate"), "what is delegated to cannot delegate further", "remove delegate")
+    elif route.delegate and there:
+        yield invalid(path, f"delegate cannot be set with {', '.join(map(rules.camel, there))}")
+    elif not there and not route.delegate:
         yield invalid(path, "the route leads nowhere", "add route, redirect or directResponse")
-    if route.delegate and given:
-        yield invalid(path, f"delegate cannot be set with {', '.join(map(rules.camel, given))}")
     if route.redirect or route.direct_response:
-        for name in ("rewrite", "mirror", "mirrors") + (("fault",) if route.redirect else ()):
-            if getattr(route, name):
-                yield invalid((*path, name), f"{name} has no meaning where nothing is forwarded", "remove it")
+        for name in rules.given(route, ("rewrite", "fault")):
+            yield invalid((*path, name), f"{name} has no meaning where nothing is forwarded", "remove it")
+        for name in rules.given(route, ("mirror", "mirrors")):
+            yield questionable((*path, name), f"{name} has no effect where nothing is forwarded", "remove it")
 
 
 def _match(match: HTTPMatchRequest, path: Path) -> Findings:
     for name in ("uri", "scheme", "method", "authority"):
-        yield from rules.string_match(getattr(match, name), (*path, name), prefix_may_be_empty=name == "uri")
-    for field, matches in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
-        for name, string_match in matches.items():
-            here = (*path, field, name)
-            if not name.startswith("@request.auth.claims"):
-                yield from rules.header_name(name, here)
-            yield from rules.string_match(string_match, here)
+        yield from regexes.string_match(
+            getattr(match, name), (*path, name), prefix_may_be_empty=name == "uri"
+        )
+    for name, string_match in match.headers.items():
+        here = (*path, "headers", name)
+        yield from headers.matched_header_name(name, here)
+        yield from regexes.string_match(string_match, here)
+    for name, string_match in match.without_headers.items():
+        here = (*path, "withoutHeaders", name)
+        yield from headers.matched_header_name(name, here)
+        if string_match.regex != "*":  # Istio reads it as "any value"
+            yield from regexes.string_match(string_match, here)
     for name, string_match in match.query_params.items():
-        yield from rules.string_match(string_match, (*path, "queryParams", name))
+        yield from regexes.string_match(string_match, (*path, "queryParams", name))
     if match.port:
-        yield from rules.port(match.port, (*path, "port"))
+        yield from ports.port(match.port, (*path, "port"))
     for index, gateway in enumerate(match.gateways):
-        yield from rules.gateway_name(gateway, (*path, "gateways", index))
-    yield from rules.labels(match.source_labels, (*path, "sourceLabels"))
+        yield from references.gateway_name(gateway, (*path, "gateways", index))
+    yield from references.labels(match.source_labels, (*path, "sourceLabels"))
+    if match.source_namespace and not hosts.is_label(match.source_namespace):
+        yield invalid((*path, "sourceNamespace"), f'"{match.source_namespace}" is no namespace')
 
 
-def headers(given: Headers | None, path: Path) -> Findings:
+def _headers(given: Headers | None, path: Path) -> Findings:
     if given is None:
         return
-    for direction, operations in (("request", given.request), ("response", given.response)):
-        if operations is None:
-            continue
-        for name, members in (("set", operations.set), ("add", operations.add)):
-            for header, value in members.items():
-                yield from rules.header_name(header, (*path, direction, name, header))
-                yield from rules.header_value(value, (*path, direction, name, header))
-        for index, header in enumerate(operations.remove):
-            here = (*path, direction, "remove", index)
-            yield from rules.header_name(header, here)
-            if header.startswith(":") or header.lower() == "host":
-                yield invalid(here, f"{header} cannot be removed")
+    if given.request:
+        yield from _operations(given.request, (*path, "request"), authority=True)
+    if given.response:
+        yield from _operations(given.response, (*path, "response"), authority=False)
+
+
+def _operations(operations: HeaderOperations, path: Path, *, authority: bool) -> Findings:
+    """`authority`: whether the host can be set."""
+    for field, members in (("set", operations.set), ("add", operations.add)):
+        for header, value in members.items():
+            here = (*path, field, header)
+            yield from headers.changed_header_name(header, here, authority=authority)
+            yield from headers.header_value(value, here)
+    for index, header in enumerate(operations.remove):
+        yield from headers.changed_header_name(header, (*path, "remove", index), authority=False)
+
+
+def _authority_set_twice(rewrite: HTTPRewrite, given: Headers | None, path: Path) -> Findings:
+    request = given.request if given else None
+    if not rewrite.authority or request is None:
+        return
+    for field, members in (("set", request.set), ("add", request.add)):
+        for header in filter(headers.is_authority, members):
+            message = f"rewrite.authority sets the host to {rewrite.authority} already"
+            yield invalid((*path, "headers", "request", field, header), message, "keep one of them")
 
 
 def _mirrors(route: HTTPRoute, path: Path) -> Findings:
     if route.mirror and route.mirrors:
         yield invalid(path, "only one of mirror, mirrors can be set", "move the mirror into mirrors")
     if route.mirror:
-        yield from rules.destination(route.mirror, (*path, "mirror"))
-    yield from rules.percentage(route.mirror_percentage, (*path, "mirrorPercentage"))
-    yield from rules.percent(route.mirror_percent, (*path, "mirrorPercent"))
+        yield from references.destination(route.mirror, (*path, "mirror"))
+    if route.mirror_percentage:
+        share = route.mirror_percentage.value
+        yield from rules.percent(share, (*path, "mirrorPercentage", "value"))
+    for name, field in (("mirror_percent", "mirrorPercent"), ("mirror_percent_snake", "mirror_percent")):
+        if (whole := getattr(route, name)) is not None:
+            yield from rules.percent(whole, (*path, field))
+            yield questionable((*path, field), f"{field} is deprecated", "use mirrorPercentage")
     for index, mirror in enumerate(route.mirrors):
         here = (*path, "mirrors", index)
-        yield from rules.destination(mirror.destination, (*here, "destination"))
-        yield from rules.percentage(mirror.percentage, (*here, "percentage"))
+        yield from references.destination(mirror.destination, (*here, "destination"))
+        yield from rules.percent(
+            mirror.percentage.value if mirror.percentage else None, (*here, "percentage", "value")
+        )
 
 
 def retries(given: HTTPRetry, path: Path) -> Findings:
     yield from rules.at_least(0, given.attempts, (*path, "attempts"))
-    if given.attempts == 0 and (given.per_try_timeout or given.retry_on or given.retry_remote_localities):
+    if given.attempts == 0 and rules.given(given, ("per_try_timeout", "retry_on", "retry_remote_localities")):
         yield invalid(
             (*path, "attempts"), "with 0 attempts nothing is retried", "set attempts, or remove the others"
         )
@@ -176,71 +213,86 @@ def retries(given: HTTPRetry, path: Path) -> Findings:
 
 
 def _fault(fault: HTTPFaultInjection, path: Path) -> Findings:
-    if fault.abort is None and fault.delay is None:
-        yield invalid(path, "the fault does nothing", "add delay or abort")
-    if delay := fault.delay:
-        here = (*path, "delay")
-        yield from rules.at_most_one(delay, ("fixed_delay", "exponential_delay"), here)
-        yield from rules.at_least_1ms(delay.fixed_delay, (*here, "fixedDelay"))
-        yield from rules.at_least_1ms(delay.exponential_delay, (*here, "exponentialDelay"))
-        yield from rules.percentage(delay.percentage, (*here, "percentage"))
-        yield from rules.percent(delay.percent, (*here, "percent"))
-        if delay.fixed_delay is None and delay.exponential_delay is None:
-            yield questionable(here, "without fixedDelay it delays nothing", "add fixedDelay")
-    if abort := fault.abort:
-        here = (*path, "abort")
-        yield from rules.at_most_one(abort, ("http_status", "grpc_status", "http2_error"), here)
-        yield from rules.percentage(abort.percentage, (*here, "percentage"))
-        if abort.http_status is not None and not 200 <= abort.http_status <= 599:
-            yield invalid((*here, "httpStatus"), f"{abort.http_status} is not between 200 and 599")
-        if abort.grpc_status is not None and abort.grpc_status not in _GRPC_STATUSES:
-            hint = f"use one of {', '.join(sorted(_GRPC_STATUSES))}"
-            yield invalid((*here, "grpcStatus"), f'"{abort.grpc_status}" is no gRPC status', hint)
+    yield from rules.at_least_one(fault, ("delay", "abort"), path, "the fault")
+    if fault.delay:
+        yield from _delay(fault.delay, (*path, "delay"))
+    if fault.abort:
+        yield from _abort(fault.abort, (*path, "abort"))
+
+
+def _delay(delay: HTTPFaultDelay, path: Path) -> Findings:
+    yield from rules.at_most_one(delay, ("fixed_delay", "exponential_delay"), path)
+    yield from rules.at_least_1ms(delay.fixed_delay, (*path, "fixedDelay"))
+    yield from rules.percentage(delay.percentage, (*path, "percentage"))
+    yield from rules.percent(delay.percent, (*path, "percent"))
+    if delay.exponential_delay is not None:
+        yield invalid((*path, "exponentialDelay"), "exponentialDelay is not implemented", "use fixedDelay")
+    elif delay.fixed_delay is None:
+        yield questionable(path, "without fixedDelay it delays nothing", "add fixedDelay")
+
+
+def _abort(abort: HTTPFaultAbort, path: Path) -> Findings:
+    kinds = ("http_status", "grpc_status", "http2_error")
+    yield from rules.at_most_one(abort, kinds, path)
+    yield from rules.percentage(abort.percentage, (*path, "percentage"))
+    if abort.http_status is not None and not 200 <= abort.http_status <= 599:
+        yield invalid((*path, "httpStatus"), f"{abort.http_status} is not between 200 and 599")
+    if abort.grpc_status is not None and abort.grpc_status not in _GRPC_STATUSES:
+        hint = f"use one of {', '.join(sorted(_GRPC_STATUSES))}"
+        yield invalid((*path, "grpcStatus"), f'"{abort.grpc_status}" is no gRPC status', hint)
+    if abort.http2_error is not None:
+        yield invalid((*path, "http2Error"), "http2Error is not implemented", "use httpStatus or grpcStatus")
+    if not rules.given(abort, kinds):
+        yield questionable(path, "it aborts with nothing", "add httpStatus or grpcStatus")
 
 
 def _cors(policy: CorsPolicy, path: Path) -> Findings:
     for index, origin in enumerate(policy.allow_origins):
-        yield from rules.string_match(origin, (*path, "allowOrigins", index))
+        here = (*path, "allowOrigins", index)
+        if not (origin.exact or origin.prefix or origin.regex):
+            yield invalid(here, "the origin is empty", "add exact, prefix or regex")
+        else:
+            yield from regexes.string_match(origin, here)
     for index, method in enumerate(policy.allow_methods):
-        if _METHOD.fullmatch(method) is None:
-            yield invalid((*path, "allowMethods", index), f'"{method}" is no HTTP method')
+        if method not in _METHODS:
+            hint = f"use one of {', '.join(sorted(_METHODS))}"
+            yield invalid((*path, "allowMethods", index), f'"{method}" is no HTTP method', hint)
     for field, names in (("allowHeaders", policy.allow_headers), ("exposeHeaders", policy.expose_headers)):
         for index, name in enumerate(names):
-            yield from rules.header_name(name, (*path, field, index))
+            yield from headers.header_name(name, (*path, field, index))
     yield from rules.at_least_1ms(policy.max_age, (*path, "maxAge"))
     if policy.max_age and policy.max_age % timedelta(seconds=1):
         yield invalid((*path, "maxAge"), "browsers count whole seconds only", "round it to seconds")
 
 
-def _redirect(redirect: HTTPRedirect, path: Path) -> Findings:
+def _redirect(redirect: HTTPRedirect, matches: tuple[HTTPMatchRequest, ...], path: Path) -> Findings:
     yield from rules.at_most_one(redirect, ("port", "derive_port"), path)
-    if not any(
-        getattr(redirect, name)
-        for name in ("uri", "authority", "scheme", "prefix_rewrite", "port", "derive_port")
-    ):
+    yield from rules.at_most_one(redirect, ("uri", "prefix_rewrite"), path)
+    ways = ("uri", "authority", "scheme", "prefix_rewrite", "port", "derive_port")
+    if not rules.given(redirect, ways):
         yield invalid(
             path, "the redirect leads to where the request came", "add uri, authority, scheme or port"
         )
-    if redirect.uri and redirect.prefix_rewrite:
-        yield invalid(path, "only one of uri, prefixRewrite can be set")
+    if redirect.prefix_rewrite and any(match.uri and match.uri.prefix is None for match in matches):
+        message = "prefixRewrite replaces the prefix that was matched, but a match has none"
+        yield invalid((*path, "prefixRewrite"), message, "match uri by prefix, or use uri")
     if redirect.redirect_code not in _REDIRECT_CODES:
         codes = ", ".join(str(code) for code in _REDIRECT_CODES[1:])
         yield invalid((*path, "redirectCode"), f"{redirect.redirect_code} is none of {codes}")
     if redirect.scheme not in ("", "http", "https"):
         yield invalid((*path, "scheme"), f'"{redirect.scheme}" is neither http nor https')
     if redirect.port is not None:
-        yield from rules.port(redirect.port, (*path, "port"))
+        yield from ports.port(redirect.port, (*path, "port"))
 
 
 def _rewrite(rewrite: HTTPRewrite, path: Path) -> Findings:
-    if not rewrite.uri and not rewrite.authority and rewrite.uri_regex_rewrite is None:
-        yield invalid(path, "the rewrite changes nothing", "add uri, authority or uriRegexRewrite")
-    if rewrite.uri and rewrite.uri_regex_rewrite:
-        yield invalid(path, "only one of uri, uriRegexRewrite can be set")
+    yield from rules.at_least_one(rewrite, ("uri", "authority", "uri_regex_rewrite"), path, "the rewrite")
+    yield from rules.at_most_one(rewrite, ("uri", "uri_regex_rewrite"), path)
     if regex := rewrite.uri_regex_rewrite:
         if not regex.match or not regex.rewrite:
             yield invalid((*path, "uriRegexRewrite"), "match and rewrite must both be set")
-        yield from rules.regex(regex.match, (*path, "uriRegexRewrite", "match"))
+        else:
+            yield from regexes.regex(regex.match, (*path, "uriRegexRewrite", "match"))
 
 
 def _direct_response(response: HTTPDirectResponse, path: Path) -> Findings:
@@ -251,7 +303,7 @@ def _direct_response(response: HTTPDirectResponse, path: Path) -> Findings:
     body = (*path, "body")
     if (response.body.string is None) == (response.body.bytes is None):
         yield invalid(body, "exactly one of string, bytes must be set")
-    size = len((response.body.string or "").encode())
+    size = len((response.body.string or "").encode(errors="replace"))
     if response.body.bytes is not None:
         try:
             size = len(a2b_base64(response.body.bytes, strict_mode=True))
@@ -259,3 +311,6 @@ def _direct_response(response: HTTPDirectResponse, path: Path) -> Findings:
             yield invalid((*body, "bytes"), "this is not base64")
     if size > MAX_BODY_BYTES:
         yield invalid(body, f"the body has {size} bytes, more than {MAX_BODY_BYTES}")
+    elif size > LARGE_BODY_BYTES:
+        message = f"the body has {size} bytes, which every proxy with this route has to hold"
+        yield questionable(body, message, f"stay below {LARGE_BODY_BYTES}, or serve it from a workload")

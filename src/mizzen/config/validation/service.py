@@ -1,11 +1,13 @@
 """Kubernetes' Service, as far as the mesh depends on it."""
 
+from mizzen.config.resource import Resource
 from mizzen.config.types.core import ServiceSpec, ServiceType
-from mizzen.config.validation import rules
+from mizzen.config.validation import hosts, ports, references, rules
 from mizzen.config.validation.rules import Findings, invalid
 
 
-def validate(spec: ServiceSpec) -> Findings:
+def validate(resource: Resource[ServiceSpec]) -> Findings:
+    spec = resource.spec
     path = ("spec", "ports")
     is_headless = spec.cluster_ip == "None"
     if not spec.ports and not is_headless and spec.type is not ServiceType.EXTERNAL_NAME:
@@ -14,17 +16,17 @@ def validate(spec: ServiceSpec) -> Findings:
     yield from rules.unique((port.name for port in spec.ports if port.name), path, "the port name")
     for index, port in enumerate(spec.ports):
         here = (*path, index)
-        yield from rules.port(port.port, (*here, "port"))
+        yield from ports.port(port.port, (*here, "port"))
         if not port.name and len(spec.ports) > 1:
             yield invalid(here, "it has no name, which is needed where there are several ports", "add name")
-        if port.name and not rules.is_label(port.name):
+        if port.name and not hosts.is_label(port.name):
             yield invalid((*here, "name"), f'"{port.name}" is no port name', "use letters, digits and '-'")
         if isinstance(port.target_port, int):
-            yield from rules.port(port.target_port, (*here, "targetPort"))
+            yield from ports.port(port.target_port, (*here, "targetPort"))
     for index, address in enumerate((spec.cluster_ip, *spec.cluster_ips)):
-        if address not in ("", "None") and not rules.is_address(address):
+        if address not in ("", "None") and not hosts.is_address(address):
             field = ("clusterIP",) if index == 0 else ("clusterIPs", index - 1)
             yield invalid(("spec", *field), f'"{address}" is no address', 'write an address, or "None"')
-    yield from rules.labels(spec.selector, ("spec", "selector"))
-    if spec.type is ServiceType.EXTERNAL_NAME and not rules.is_host(spec.external_name):
+    yield from references.labels(spec.selector, ("spec", "selector"))
+    if spec.type is ServiceType.EXTERNAL_NAME and not hosts.is_host(spec.external_name):
         yield invalid(("spec",), "an ExternalName service needs the name of a host", "add externalName")

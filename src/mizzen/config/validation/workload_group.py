@@ -1,17 +1,18 @@
 """WorkloadGroup."""
 
-from mizzen.config.resource import Path
+from mizzen.config.resource import Path, Resource
 from mizzen.config.types.networking import ReadinessProbe, WorkloadGroup
-from mizzen.config.validation import rules, workload_entry
+from mizzen.config.validation import headers, ports, references, rules, workload_entry
 from mizzen.config.validation.rules import Findings, invalid
 
 
-def validate(spec: WorkloadGroup) -> Findings:
+def validate(resource: Resource[WorkloadGroup]) -> Findings:
+    spec = resource.spec
     yield from workload_entry.workload(spec.template, ("spec", "template"), needs_address=False)
     if spec.template.address:
         yield invalid(("spec", "template", "address"), "each workload brings its own address", "remove it")
     if spec.metadata:
-        yield from rules.labels(spec.metadata.labels, ("spec", "metadata", "labels"))
+        yield from references.labels(spec.metadata.labels, ("spec", "metadata", "labels"))
     if spec.probe:
         yield from _probe(spec.probe, ("spec", "probe"))
 
@@ -28,14 +29,14 @@ def _probe(probe: ReadinessProbe, path: Path) -> Findings:
     for name in ("success_threshold", "failure_threshold"):
         yield from rules.at_least(0, getattr(probe, name), (*path, rules.camel(name)))
     if http := probe.http_get:
-        yield from rules.port(http.port, (*path, "httpGet", "port"))
+        yield from ports.port(http.port, (*path, "httpGet", "port"))
         if http.scheme not in ("", "HTTP", "HTTPS"):
             yield invalid((*path, "httpGet", "scheme"), f'"{http.scheme}" is neither HTTP nor HTTPS')
         for index, header in enumerate(http.http_headers):
-            yield from rules.header_name(header.name, (*path, "httpGet", "httpHeaders", index, "name"))
+            yield from headers.header_name(header.name, (*path, "httpGet", "httpHeaders", index, "name"))
     if probe.tcp_socket:
-        yield from rules.port(probe.tcp_socket.port, (*path, "tcpSocket", "port"))
+        yield from ports.port(probe.tcp_socket.port, (*path, "tcpSocket", "port"))
     if probe.grpc:
-        yield from rules.port(probe.grpc.port, (*path, "grpc", "port"))
+        yield from ports.port(probe.grpc.port, (*path, "grpc", "port"))
     if probe.exec and not probe.exec.command:
         yield invalid((*path, "exec", "command"), "there is no command")
