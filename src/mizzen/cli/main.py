@@ -44,6 +44,13 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     (
+        "Configuration",
+        (
+            Entry("analyze", "Find mistakes in configuration, or report how secure it is"),
+            Entry("validate", "Check every object of configuration by itself"),
+        ),
+    ),
+    (
         "The parts, one by one",
         (
             Entry("serve", "Run the daemon: configuration, discovery, CA, admin API"),

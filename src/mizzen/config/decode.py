@@ -10,6 +10,8 @@ from mizzen.config.diagnostics import CATALOGUE, Diagnostic, Finding, Severity
 from mizzen.config.documents import Document, DocumentError, split
 from mizzen.config.kinds import COMPLETE_GROUPS, KINDS, Kind, Scope
 from mizzen.config.resource import Located, Location, Path, Resource, ResourceKey
+from mizzen.config.salvage import salvage
+from mizzen.config.status import read_status
 from mizzen.config.support import unsupported
 from mizzen.config.types.message import Message
 from mizzen.config.types.metadata import ObjectMeta
@@ -28,13 +30,14 @@ class Decoded:
 
     `located`: the objects without errors, in the text's order. `broken`: objects that are there but have errors.
     `complete`: whether every object that the text holds is in one of the two; not so where a document could not be
-    parsed or does not say what object it is.
+    parsed or does not say what object it is. `salvaged`: the broken objects as far as they can be read, for analysis.
     """
 
     located: tuple[Located, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     broken: tuple[ResourceKey, ...] = ()
     complete: bool = True
+    salvaged: tuple[Located, ...] = ()
 
 
 def decode(text: str | bytes, file: str) -> Decoded:
@@ -46,7 +49,11 @@ def decode(text: str | bytes, file: str) -> Decoded:
     for document in split(readable, file):
         reading.document(document)
     return Decoded(
-        tuple(reading.located.values()), tuple(reading.diagnostics), tuple(reading.broken), reading.complete
+        tuple(reading.located.values()),
+        tuple(reading.diagnostics),
+        tuple(reading.broken),
+        reading.complete,
+        tuple(reading.salvaged),
     )
 
 
@@ -80,6 +87,7 @@ class _Reading:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     broken: list[ResourceKey] = field(default_factory=list)
     complete: bool = True
+    salvaged: list[Located] = field(default_factory=list)
 
     def document(self, document: Document) -> None:
         try:
@@ -114,23 +122,28 @@ class _Reading:
         findings = [*(() if kind.is_whole else _extra_members(item)), *unsupported(kind.key_kind, item)]
         for part in (meta, spec):
             findings += part if isinstance(part, tuple) else ()
+        status = read_status(item.get("status"))
         if isinstance(meta, tuple) or isinstance(spec, tuple):
             self._report(document, key, findings)
             self.broken.append(key)
+            if (salvaged := _salvaged(kind, key, item)) is not None:
+                self.salvaged.append(Located(salvaged, document.file, document, status))
             return
         resource = Resource(key, spec, meta.labels, _annotations(meta), meta.creation_timestamp)
-        self._take(resource, document, [*findings, *validate(resource)])
+        located = Located(resource, document.file, document, status)
+        self._take(located, document, [*findings, *validate(resource)])
 
-    def _take(self, resource: Resource[object], document: Document, findings: list[Finding]) -> None:
+    def _take(self, located: Located, document: Document, findings: list[Finding]) -> None:
         """Take an object in, unless it has an error or was there before."""
-        key = resource.key
+        key = located.resource.key
         if self._report(document, key, findings):
             self.broken.append(key)
+            self.salvaged.append(located)
         elif (first := self.located.get(key)) is not None:
             message = f"{key} is defined twice; the first, at {first.locate(())}, counts"
             self._report(document, key, [Finding("MZ0007", (), message)])
         else:
-            self.located[key] = Located(resource, document.file, document)
+            self.located[key] = located
 
     def _unidentified(self, document: Document, *findings: Finding) -> None:
         if self._report(document, None, list(findings)):
@@ -222,6 +235,14 @@ def _annotations(meta: ObjectMeta) -> FrozenMap[str, str]:
     if _LAST_APPLIED not in meta.annotations:
         return meta.annotations
     return FrozenMap({name: text for name, text in meta.annotations.items() if name != _LAST_APPLIED})
+
+
+def _salvaged(kind: Kind, key: ResourceKey, item: dict[str, Any]) -> Resource[object] | None:
+    meta = salvage(item.get("metadata"), ObjectMeta)
+    spec = salvage(item if kind.is_whole else item.get("spec"), kind.spec)
+    if meta is None or spec is None:
+        return None
+    return Resource(key, spec, meta.labels, _annotations(meta), meta.creation_timestamp)
 
 
 def _spec(kind: Kind, item: dict[str, Any]) -> Message | tuple[Finding, ...]:

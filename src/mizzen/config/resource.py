@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from mizzen.config.status import Status
 from mizzen.frozen import EMPTY, FrozenMap
 
 T_co = TypeVar("T_co", covariant=True)
@@ -75,9 +76,14 @@ class Located:
     resource: Resource[object]
     file: str
     locator: Locator = field(repr=False)
+    status: Status | None = None  # what controllers report of it
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Located) and (self.resource, self.file) == (other.resource, other.file)
+        return isinstance(other, Located) and (self.resource, self.file, self.status) == (
+            other.resource,
+            other.file,
+            other.status,
+        )
 
     def __hash__(self) -> int:
         return hash((self.resource, self.file))

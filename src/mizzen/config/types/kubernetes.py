@@ -76,6 +76,7 @@ class PodSpec(LenientMessage):
     service_account_name: str = ""  # the pod's identity; "": default
     node_name: str = ""  # where it runs; "": not yet
     host_network: bool = False  # the node's addresses: no sidecar
+    security_context: FrozenMap[str, Any] = FrozenMap()  # of all containers that say nothing else
     subdomain: str = ""  # with hostname: a DNS name under a headless Service
     hostname: str = ""  # "": the pod's name
 

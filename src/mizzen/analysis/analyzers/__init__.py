@@ -1,0 +1,1 @@
+"""One analyzer a file. `mizzen.analysis.registry` lists them."""

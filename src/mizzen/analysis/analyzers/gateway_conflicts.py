@@ -1,0 +1,51 @@
+"""Do two Gateways open one port for one host on the same workloads? The second is refused."""
+
+from collections.abc import Iterator
+
+from mizzen.analysis.analyzer import Findings, analyzer
+from mizzen.analysis.objects import spec_of
+from mizzen.analysis.selectors import selector_text
+from mizzen.config.diagnostics import Finding
+from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.types.networking import Gateway, Server
+from mizzen.derive.inputs import RESOURCES
+from mizzen.derive.workloads import covers
+from mizzen.frozen import FrozenMap
+from mizzen.incremental import Database, Index
+
+
+def _claims(_key: ResourceKey, resource: Resource[object]) -> Iterator[tuple[int, str, str]]:
+    """(port, bind, host) of every server."""
+    if isinstance(resource.spec, Gateway):
+        for server in resource.spec.servers:
+            yield from _server_claims(server)
+
+
+def _server_claims(server: Server) -> Iterator[tuple[int, str, str]]:
+    for host in server.hosts:
+        yield server.port.number, server.bind, host
+
+
+BY_CLAIM = Index("gateway_by_port_bind_host", RESOURCES, _claims)
+
+
+@analyzer("Gateway", codes="IST0145")
+def gateway_conflicts(db: Database, resource: Resource[Gateway]) -> Findings:
+    selector = resource.spec.selector
+    for index, server in enumerate(resource.spec.servers):
+        claimants = {key for claim in _server_claims(server) for key in BY_CLAIM(db, claim)} - {resource.key}
+        rivals = sorted(key for key in claimants if _same_workloads(selector, spec_of(db, key, Gateway)))
+        if rivals:
+            names = " and ".join(map(str, rivals))
+            message = (
+                f"{names} open{'s' if len(rivals) == 1 else ''} port {server.port.number} for"
+                f" {', '.join(server.hosts)} on the same workloads ({selector_text(selector)}) too"
+            )
+            yield Finding(
+                "IST0145", ("spec", "servers", index), message, "merge the servers, or tell the hosts apart"
+            )
+
+
+def _same_workloads(selector: FrozenMap[str, str], other: Gateway | None) -> bool:
+    """Whether what satisfies one of the selectors satisfies the other."""
+    return other is not None and (covers(selector, other.selector) or covers(other.selector, selector))

@@ -1,0 +1,28 @@
+"""Every place of a VirtualService that names a destination, with its path."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mizzen.config.resource import Path
+from mizzen.config.types.networking import Destination, VirtualService
+
+
+class Target(NamedTuple):
+    path: Path  # of the destination
+    destination: Destination
+    mirror: bool = False
+
+
+def targets(spec: VirtualService) -> Iterator[Target]:
+    """Of HTTP, TLS and TCP routes, then mirrors."""
+    for protocol, routes in (("http", spec.http), ("tls", spec.tls), ("tcp", spec.tcp)):
+        for index, route in enumerate(routes):
+            for number, weighted in enumerate(route.route):
+                path = ("spec", protocol, index, "route", number, "destination")
+                yield Target(path, weighted.destination)
+    for index, http in enumerate(spec.http):
+        if http.mirror is not None:
+            yield Target(("spec", "http", index, "mirror"), http.mirror, mirror=True)
+        for number, mirror in enumerate(http.mirrors):
+            path = ("spec", "http", index, "mirrors", number, "destination")
+            yield Target(path, mirror.destination, mirror=True)

@@ -1,0 +1,153 @@
+"""Workloads as analysis sees them: Pods, WorkloadEntries, and the templates of Deployments and their kin.
+
+A folder of configuration mostly holds templates, not the Pods that come of them; they count as one workload each.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from mizzen.analysis.kubernetes import has_proxy, injection_switch, pod_template
+from mizzen.analysis.objects import labels_of, namespace_labels
+from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.types.core import Protocol, ServiceSpec
+from mizzen.config.types.kubernetes import PodSpec
+from mizzen.config.types.networking import WorkloadEntry
+from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
+from mizzen.derive.inputs import workload_labels as entry_labels
+from mizzen.derive.workloads import covers
+from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.incremental import Database, Index, query
+
+AMBIENT_REDIRECTION: Final = "ambient.istio.io/redirection"
+
+# What Kubernetes writes on nodes and Istio copies to the workloads on them.
+_TOPOLOGY = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")
+_HOSTNAME = "kubernetes.io/hostname"
+
+_ALL = ("", "")  # the label of the bucket that holds every workload
+
+
+def _own_labels(resource: Resource[Any]) -> Mapping[str, str] | None:
+    """The labels of the workload that an object is or makes; None: it is none."""
+    if isinstance(resource.spec, PodSpec):
+        return resource.labels
+    if isinstance(resource.spec, WorkloadEntry):
+        return entry_labels(resource)
+    template = pod_template(resource)
+    return None if template is None else template.labels
+
+
+def _labelled(key: ResourceKey, resource: Resource[Any]) -> Iterator[tuple[str, str, str]]:
+    labels = _own_labels(resource)
+    if labels is not None:
+        for name, value in (_ALL, *labels.items()):
+            yield "", name, value
+            yield key.namespace, name, value
+
+
+BY_LABEL = Index("analysed_workload_by_label", RESOURCES, _labelled)
+"""(namespace or "" for all, label, value) -> workloads."""
+
+
+@query
+def workload_labels(db: Database, key: ResourceKey) -> FrozenMap[str, str]:
+    """A workload's labels, with the topology of the node that a Pod runs on."""
+    resource = RESOURCES(db, key)
+    labels = None if resource is None else _own_labels(resource)
+    if resource is None or labels is None:
+        return EMPTY
+    node = resource.spec.node_name if isinstance(resource.spec, PodSpec) else ""
+    if not node:
+        return FrozenMap(labels)
+    of_node = labels_of(db, ResourceKey("Node", "", node))
+    topology = {name: of_node[name] for name in _TOPOLOGY if of_node.get(name)}
+    return FrozenMap({**labels, **topology, **({_HOSTNAME: node} if of_node else {})})
+
+
+@query
+def selected(db: Database, namespace: str, selector: FrozenMap[str, str]) -> tuple[ResourceKey, ...]:
+    """The workloads of a namespace ("": of all) that a selector picks. An empty one picks all, as in Istio.
+
+    Only workloads with one of the selector's labels are looked at. Labels that come from nodes are in no bucket.
+    """
+    own = {item for item in selector.items() if item[0] not in _TOPOLOGY and item[0] != _HOSTNAME}
+    name, value = min(own, default=_ALL)
+    found = BY_LABEL(db, (namespace, name, value))
+    return tuple(key for key in found if covers(selector, workload_labels(db, key)))
+
+
+@query
+def in_mesh(db: Database, key: ResourceKey) -> bool:
+    """Whether a workload has a proxy, or will get one. Source: Istio's rules of injection."""
+    resource = RESOURCES(db, key)
+    if resource is None or isinstance(resource.spec, WorkloadEntry):
+        return resource is not None
+    pod, labels, annotations = _pod(resource)
+    if pod is None:
+        return False
+    if has_proxy(pod) or annotations.get(AMBIENT_REDIRECTION) == "enabled":
+        return True
+    switch = injection_switch(labels, annotations)
+    if switch is not None:
+        return switch
+    return injects(namespace_labels(db, key.namespace) or EMPTY)
+
+
+def injects(labels: Mapping[str, str]) -> bool:
+    """Whether a namespace with these labels injects sidecars."""
+    legacy = labels.get("istio-injection")
+    return legacy == "enabled" if legacy is not None else "istio.io/rev" in labels
+
+
+def _pod(resource: Resource[Any]) -> tuple[PodSpec | None, Mapping[str, str], Mapping[str, str]]:
+    if isinstance(resource.spec, PodSpec):
+        return resource.spec, resource.labels, resource.annotations
+    template = pod_template(resource)
+    return (None, EMPTY, EMPTY) if template is None else (template.pod, template.labels, template.annotations)
+
+
+@query
+def services_of(db: Database, key: ResourceKey) -> tuple[ResourceKey, ...]:
+    """The Services that select a workload, of its own namespace."""
+    labels = workload_labels(db, key)
+    found = []
+    for service in BY_NAMESPACE(db, ("Service", key.namespace)):
+        selector = service_selector(db, service)
+        if selector and covers(selector, labels):
+            found.append(service)
+    return tuple(found)
+
+
+@query
+def service_selector(db: Database, key: ResourceKey) -> FrozenMap[str, str]:
+    resource = RESOURCES(db, key)
+    return (
+        resource.spec.selector if resource is not None and isinstance(resource.spec, ServiceSpec) else EMPTY
+    )
+
+
+@query
+def service_targets(db: Database, key: ResourceKey) -> frozenset[int]:
+    """The ports of a workload to which some Service leads: by number, else the Service's own."""
+    ports = set()
+    for service in services_of(db, key):
+        resource = RESOURCES(db, service)
+        for port in resource.spec.ports if resource is not None else ():
+            if port.protocol is Protocol.TCP:
+                ports.add(
+                    port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
+                )
+    return frozenset(ports)
+
+
+@query
+def ambient(db: Database, key: ResourceKey) -> bool:
+    """Whether a workload is in ambient mode: its traffic goes through the node's proxy, not through a sidecar."""
+    resource = RESOURCES(db, key)
+    return resource is not None and resource.annotations.get(AMBIENT_REDIRECTION) == "enabled"
+
+
+def ambient_namespace(db: Database, namespace: str) -> bool:
+    """Whether a namespace is in ambient mode; sidecar injection wins over it."""
+    labels = namespace_labels(db, namespace) or EMPTY
+    return labels.get("istio.io/dataplane-mode") == "ambient" and not injects(labels)
