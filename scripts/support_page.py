@@ -13,9 +13,11 @@ from typing import Final
 
 import msgspec
 
-from mizzen.config.kinds import KINDS, UNREAD, Kind
-from mizzen.config.support import UNSUPPORTED
+from mizzen.config.kinds import KINDS, Kind
+from mizzen.config.support import NO_EFFECT, UNSUPPORTED
 from mizzen.frozen import FrozenMap
+
+EFFECTIVE = tuple(kind for kind in KINDS.values() if kind.key_kind not in NO_EFFECT)
 
 PAGE = Path(__file__).parents[1] / "docs" / "support.md"
 
@@ -53,24 +55,28 @@ wherever it occurs below.
 
 
 def page() -> str:
-    parts = [_HEAD, _overview(), _unread(), *(_section(kind) for kind in KINDS.values())]
+    parts = [_HEAD, _overview(), _without_effect(), *map(_section, EFFECTIVE)]
     return "\n".join(parts)
 
 
 def _overview() -> str:
     rows = ["| kind | API versions | no effect yet |", "| --- | --- | --- |"]
-    for kind in KINDS.values():
+    for kind in EFFECTIVE:
         versions = ", ".join(f"`{kind.group}/{version}`".replace("`/", "`") for version in kind.versions)
         count = len(UNSUPPORTED.get(kind.name, ()))
         entries = f"{count} entries" if count > 1 else "1 entry" if count else "none"
         rows.append(f"| [{kind.name}](#{kind.name.lower()}) | {versions} | {entries} |")
-    return "\n".join(["## Kinds that are read", "", *rows, ""])
+    return "\n".join(["## Kinds that have an effect", "", *rows, ""])
 
 
-def _unread() -> str:
-    rows = [f"- `{group}`: {', '.join(sorted(kinds))}" for group, kinds in sorted(UNREAD.items())]
-    words = "These kinds of Istio have no effect yet; MZ0012 says so at each object."
-    return "\n".join(["## Kinds that are not read yet", "", words, "", *rows, ""])
+def _without_effect() -> str:
+    groups: dict[str, list[str]] = {}
+    for kind in KINDS.values():
+        if kind.key_kind in NO_EFFECT:
+            groups.setdefault(kind.group or "core", []).append(kind.name)
+    rows = [f"- `{group}`: {', '.join(sorted(kinds))}" for group, kinds in sorted(groups.items())]
+    words = "These kinds are decoded, validated and analysed, but have no effect yet; MZ0103 says so at each object."
+    return "\n".join(["## Kinds without effect so far", "", words, "", *rows, ""])
 
 
 def _section(kind: Kind) -> str:

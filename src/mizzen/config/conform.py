@@ -204,7 +204,7 @@ def _out_of_bounds(value: Any, bounds: Meta) -> str:
         )
     unit = "characters" if isinstance(value, str) else "items"
     if bounds.min_length is not None and len(value) < bounds.min_length:
-        return f"this is empty; at least {bounds.min_length} of {unit} is needed"
+        return "this must not be empty"
     if bounds.max_length is not None and len(value) > bounds.max_length:
         return f"{len(value)} {unit} are more than the {bounds.max_length} that the API allows"
     if bounds.pattern is not None and not re.search(bounds.pattern, value):

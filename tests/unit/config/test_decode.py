@@ -329,19 +329,166 @@ def test_what_is_no_object(text, expected):
 @pytest.mark.parametrize(
     ("api_version", "kind", "words"),
     [
-        ("apps/v1", "Deployment", "Deployment of apps is not read by Mizzen"),
-        ("networking.istio.io/v1", "Sidecar", "Sidecar of networking.istio.io is not read by Mizzen yet"),
-        (
-            "gateway.networking.k8s.io/v1",
-            "Gateway",
-            "Gateway of gateway.networking.k8s.io is not read by Mizzen",
-        ),
+        ("v1", "PersistentVolume", "PersistentVolume of core is not read by Mizzen"),
+        ("policy/v1", "PodDisruptionBudget", "PodDisruptionBudget of policy is not read by Mizzen"),
     ],
 )
 def test_kinds_that_are_not_read_are_a_warning(api_version, kind, words):
     decoded = read(f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n")
     assert [(each.code, each.message) for each in decoded.diagnostics] == [("MZ0012", words)]
     assert decoded.complete
+
+
+def only(text):
+    """The one resource of a text that has no effect yet, which is all that is said."""
+    decoded = read(text)
+    assert {each.code for each in decoded.diagnostics} <= {"MZ0103"}, [*map(str, decoded.diagnostics)]
+    (found,) = decoded.located
+    return found.resource
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "key"),
+    [
+        ("v1", "Pod", ResourceKey("Pod", "default", "a")),
+        ("v1", "Node", ResourceKey("Node", "", "a")),
+        ("v1", "Namespace", ResourceKey("Namespace", "", "a")),
+        ("gateway.networking.k8s.io/v1", "GatewayClass", ResourceKey("GatewayClass", "", "a")),
+        ("networking.istio.io/v1", "Sidecar", ResourceKey("Sidecar", "default", "a")),
+        ("mesh.istio.io/v1alpha1", "MeshNetworks", ResourceKey("MeshNetworks", "", "default")),
+    ],
+)
+def test_keys_follow_the_scope_of_the_kind(api_version, kind, key):
+    assert only(f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n").key == key
+
+
+def test_the_two_gateways_have_keys_of_their_own():
+    gateways = """\
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: shop}
+        spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP, unread: 1}]}
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: shop}
+        spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+        """
+    decoded = read(gateways)
+    assert [each.resource.key.kind for each in decoded.located] == ["KubernetesGateway", "Gateway"]
+    assert decoded.located[0].resource.spec.listeners[0].port == 80
+
+
+def test_kubernetes_kinds_are_read_leniently_and_istios_strictly():
+    pod = only("""\
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: a, creationTimestamp: null}
+        spec:
+          nodeName: n1
+          tolerations: [{key: x}]
+          containers: [{name: app, volumeMounts: [], ports: [{containerPort: 80}]}]
+        status: {phase: Running}
+        """)
+    assert pod.spec.node_name == "n1"
+    assert pod.spec.containers[0].ports[0].container_port == 80
+    assert lines(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {nodeName: 1, hostNetwork: on, subdomain: []}\n"
+    ) == [
+        ("MZ0103", "2:1", "has no effect yet: Mizzen does not implement Pod"),
+        ("MZ0021", "4:18", "expected a text, found the number 1"),
+        ("MZ0021", "4:49", "expected a text, found a list"),
+    ]
+    sidecar = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\nspec: {egres: []}\n"
+    assert ("MZ0020", "4:8", 'the API has no field "egres" here') in lines(sidecar)
+
+
+SECRET = """\
+    apiVersion: v1
+    kind: Secret
+    metadata:
+      name: a
+      annotations: {kubectl.kubernetes.io/last-applied-configuration: '{"data":{"key":"dG9wIHNlY3JldA=="}}', note: b}
+    data: {key: dG9wIHNlY3JldA==}
+    stringData: {more: top secret}
+    """
+
+
+def test_a_secret_cannot_be_printed():
+    secret = only(SECRET)
+    assert {name: each.reveal() for name, each in secret.spec.values.items()} == {
+        "key": b"top secret",
+        "more": b"top secret",
+    }
+    for text in (repr(secret), str(secret.spec), f"{secret.spec.data} {secret.spec.values}"):
+        assert "redacted" in text
+        assert "top" not in text
+        assert "dG9w" not in text
+    assert secret.annotations == {"note": "b"}
+    assert secret == only(SECRET)
+
+
+@pytest.mark.parametrize("value", ["top secret!", "[dG9w]", "4711"])
+def test_what_is_wrong_in_a_secret_is_not_repeated(value):
+    decoded = read(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata: {{key: {value}}}\n")
+    (wrong,) = (each for each in decoded.diagnostics if each.code == "MZ0021")
+    assert (str(wrong.location), decoded.located) == ("f.yaml:4:13", ())
+    assert value.strip("[]") not in str(wrong)
+
+
+def test_json_of_any_form_is_frozen():
+    (patch,) = only("""\
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: a}
+        spec:
+          configPatches:
+          - applyTo: CLUSTER
+            patch: {operation: MERGE, value: {list: [{a: 1}, b], nested: {c: null}}}
+        """).spec.config_patches
+    assert patch.patch.value == {"list": ({"a": 1}, "b"), "nested": {"c": None}}
+    assert hash(patch) == hash(patch)
+
+
+OUT_OF_BOUNDS = [
+    ("ServiceEntry", "hosts: []", "this must not be empty", "MZ0026"),
+    (
+        "WorkloadEntry",
+        f"{{address: {'a' * 257}}}",
+        "257 characters are more than the 256 that the API allows",
+        "MZ0026",
+    ),
+    ("ProxyConfig", "concurrency: -1", "-1 is not between 0 and 2147483647", "MZ0025"),
+    (
+        "DestinationRule",
+        "{host: a, trafficPolicy: {retryBudget: {percent: 101}}}",
+        "101 is not between 0 and 100",
+        "MZ0025",
+    ),
+    (
+        "WorkloadGroup",
+        "{template: {}, probe: {httpGet: {port: 1, httpHeaders: [{name: 'a b'}]}}}",
+        '"a b" does not match ^[-_A-Za-z0-9]+$',
+        "MZ0026",
+    ),
+    (
+        "DestinationRule",
+        "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {ringHash: {minimumRingSize: -1}}}}}",
+        "-1 is less than 0",
+        "MZ0025",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec", "message", "code"), OUT_OF_BOUNDS)
+def test_bounds_of_the_api(kind, spec, message, code):
+    version = "v1beta1"
+    text = (
+        f"apiVersion: networking.istio.io/{version}\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n  {spec}\n"
+    )
+    decoded = read(text)
+    assert (code, message) in [(each.code, each.message) for each in decoded.diagnostics]
+    assert decoded.located == ()
 
 
 def test_a_broken_document_disturbs_only_itself():

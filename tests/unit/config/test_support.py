@@ -45,9 +45,9 @@ CASES = {
         "networking.istio.io/v1",
         [("MZ0102", 6, 44, "tcp for spec.servers[0].port.protocol")],
     ),
-    "a setting without a type": (
+    "a setting": (
         "MeshConfig",
-        "  extensionProviders: [{name: x, anything: {goes: here}}]\n  rootNamespace: root\n",
+        "  extensionProviders: [{name: x, prometheus: {}}]\n  rootNamespace: root\n",
         MESH,
         [("MZ0101", 5, 3, "spec.extensionProviders")],
     ),
@@ -59,6 +59,12 @@ CASES = {
             ("MZ0101", 5, 19, "spec.defaultConfig.tracing"),
             ("MZ0101", 5, 43, "spec.defaultConfig.concurrency"),
         ],
+    ),
+    "a whole kind": (
+        "Sidecar",
+        "  egress: [{hosts: [./*]}]\n",
+        "networking.istio.io/v1",
+        [("MZ0103", 2, 1, "Sidecar")],
     ),
     "what is supported": ("DestinationRule", "  host: a\n", "networking.istio.io/v1", []),
     "what is null": ("DestinationRule", "  host: a\n  workloadSelector:\n", "networking.istio.io/v1", []),

@@ -5,12 +5,25 @@ absence means something else than zero. Defaults named in comments are what the 
 """
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta, field
 
 from mizzen.config.types import targets
-from mizzen.config.types.message import Duration, Int32, Message, UInt32
+from mizzen.config.types.constraints import (
+    PORT,
+    AtLeast1ms,
+    Format,
+    HeaderName,
+    ListKey,
+    MapSize,
+    NonEmpty,
+    NonNegativeInt32,
+    Percentage,
+    UInt64,
+    at_most_one,
+)
+from mizzen.config.types.message import Cel, Duration, Int32, Message, OneOf, UInt32
 from mizzen.frozen import EMPTY, FrozenMap
 
 # --- words that several kinds share ---------------------------------------------------------------------------
@@ -19,8 +32,10 @@ from mizzen.frozen import EMPTY, FrozenMap
 class StringMatch(Message):
     """Exactly one of the three. Case sensitive unless the field that holds it says otherwise."""
 
-    exact: str | None = None
-    prefix: str | None = None
+    ONE_OF: ClassVar[OneOf] = (("exact", "prefix", "regex"),)
+
+    exact: str | None = None  # the whole value
+    prefix: str | None = None  # how the value begins
     regex: str | None = None  # RE2 syntax; must match the whole value
 
 
@@ -43,9 +58,9 @@ class Percent(Message):
 class HeaderOperations(Message):
     """Removal first, then set (replaces), then add (appends). Names are case-insensitive."""
 
-    set: FrozenMap[str, str] = EMPTY
-    add: FrozenMap[str, str] = EMPTY
-    remove: tuple[str, ...] = ()
+    set: FrozenMap[str, str] = EMPTY  # name -> value
+    add: FrozenMap[str, str] = EMPTY  # name -> value
+    remove: tuple[str, ...] = ()  # names
 
 
 class Headers(Message):
@@ -70,17 +85,19 @@ class LocalityFailover(Message):
 class LocalityLoadBalancerSetting(Message):
     """At most one of the three ways."""
 
-    distribute: tuple[LocalityDistribute, ...] = ()
-    failover: tuple[LocalityFailover, ...] = ()
+    distribute: tuple[LocalityDistribute, ...] = ()  # explicit weights
+    failover: tuple[LocalityFailover, ...] = ()  # region to region
     failover_priority: tuple[str, ...] = ()  # labels, most important first
     enabled: bool | None = None  # None: as the mesh's setting says
 
 
 class ZoneAwareLoadBalancerSetting(Message):
-    failover: tuple[LocalityFailover, ...] = ()
-    failover_priority: tuple[str, ...] = ()
-    enabled: bool | None = None
-    min_cluster_size: int | None = None  # endpoints below which zones are ignored; default: Envoy's 6
+    failover: tuple[LocalityFailover, ...] = ()  # region to region
+    failover_priority: tuple[str, ...] = ()  # labels, most important first
+    enabled: bool | None = None  # None: as the mesh's setting says
+    min_cluster_size: Annotated[int, Meta(ge=1)] | None = (
+        None  # endpoints below which zones are ignored; default: Envoy's 6
+    )
 
 
 # --- VirtualService -------------------------------------------------------------------------------------------
@@ -90,10 +107,10 @@ class HTTPMatchRequest(Message):
     """All that is set must hold."""
 
     name: str = ""  # for people: route.match in access logs
-    uri: StringMatch | None = None
-    scheme: StringMatch | None = None
-    method: StringMatch | None = None
-    authority: StringMatch | None = None
+    uri: StringMatch | None = None  # path without query
+    scheme: StringMatch | None = None  # http or https
+    method: StringMatch | None = None  # GET and so on
+    authority: StringMatch | None = None  # the host that was asked for
     headers: FrozenMap[str, StringMatch] = (
         FrozenMap()
     )  # lower-case names; an empty match asks only for presence
@@ -108,9 +125,9 @@ class HTTPMatchRequest(Message):
 
 
 class HTTPRouteDestination(Message):
-    destination: Destination
+    destination: Destination  # where it leads
     weight: Int32 = 0  # share relative to the sum of all; a single destination needs none
-    headers: Headers | None = None
+    headers: Headers | None = None  # changes for this destination only
 
 
 class RedirectPortSelection(Enum):
@@ -121,10 +138,12 @@ class RedirectPortSelection(Enum):
 class HTTPRedirect(Message):
     """Answer with a redirect instead of forwarding. `port` and `derive_port` exclude each other."""
 
+    ONE_OF: ClassVar[OneOf] = (("derivePort", "port"),)
+
     uri: str = ""  # replaces the whole path; may hold %PREFIX()% for what the match's prefix left
     authority: str = ""  # replaces the host
-    port: UInt32 | None = None
-    derive_port: RedirectPortSelection | None = None
+    port: UInt32 | None = None  # replaces the port
+    derive_port: RedirectPortSelection | None = None  # replaces the port
     scheme: str = ""  # http or https
     redirect_code: UInt32 = 0  # 301, 302, 303, 307 or 308; 0: 301
     prefix_rewrite: str = ""  # replaces the matched prefix
@@ -133,8 +152,10 @@ class HTTPRedirect(Message):
 class HTTPBody(Message):
     """One of the two."""
 
-    string: str | None = None
-    bytes: str | None = None  # base64
+    ONE_OF: ClassVar[OneOf] = (("bytes", "string"),)
+
+    string: str | None = None  # text
+    bytes: Annotated[str, Format("byte")] | None = None  # base64
 
 
 class HTTPDirectResponse(Message):
@@ -153,24 +174,26 @@ class HTTPRewrite(Message):
     """Before forwarding; excludes redirect."""
 
     uri: str = ""  # replaces what matched: the prefix, or the whole path for exact and regex
-    authority: str = ""
-    uri_regex_rewrite: RegexRewrite | None = None
+    authority: str = ""  # replaces the host; "": kept
+    uri_regex_rewrite: RegexRewrite | None = None  # replaces in the path; excludes uri
 
 
 class HTTPRetry(Message):
     attempts: Int32 = 0  # retries after the first try; 0: none
-    per_try_timeout: Duration | None = None  # None: the route's timeout
+    per_try_timeout: AtLeast1ms | None = None  # None: the route's timeout
     retry_on: str = ""  # Envoy's conditions and status codes by comma; "": the mesh's default
-    retry_remote_localities: bool | None = None
+    retry_remote_localities: bool | None = None  # retries may leave the locality; None: False
     retry_ignore_previous_hosts: bool | None = None  # None: True, a retry avoids endpoints that failed
-    backoff: Duration | None = None  # base interval, doubled each time; None: 25 ms
+    backoff: AtLeast1ms | None = None  # base interval, doubled each time; None: 25 ms
 
 
 class HTTPFaultDelay(Message):
     """The API's HTTPFaultInjection.Delay."""
 
-    fixed_delay: Duration | None = None
-    exponential_delay: Duration | None = None  # reserved by the API, never read by Istio
+    ONE_OF: ClassVar[OneOf] = (("exponentialDelay", "fixedDelay"),)
+
+    fixed_delay: AtLeast1ms | None = None  # before forwarding, at least 1 ms
+    exponential_delay: AtLeast1ms | None = None  # reserved by the API, never read by Istio
     percent: Int32 = 0  # deprecated: whole percents
     percentage: Percent | None = None  # None: 100%
 
@@ -178,7 +201,9 @@ class HTTPFaultDelay(Message):
 class HTTPFaultAbort(Message):
     """The API's HTTPFaultInjection.Abort."""
 
-    http_status: Int32 | None = None
+    ONE_OF: ClassVar[OneOf] = (("grpcStatus", "http2Error", "httpStatus"),)
+
+    http_status: Int32 | None = None  # 200 to 599
     grpc_status: str | None = None  # by name: UNAVAILABLE
     http2_error: str | None = None  # reserved by the API, never read by Istio
     percentage: Percent | None = None  # None: 100%
@@ -187,8 +212,8 @@ class HTTPFaultAbort(Message):
 class HTTPFaultInjection(Message):
     """Faults on purpose; both together are independent of each other."""
 
-    delay: HTTPFaultDelay | None = None
-    abort: HTTPFaultAbort | None = None
+    delay: HTTPFaultDelay | None = None  # None: no delays
+    abort: HTTPFaultAbort | None = None  # None: no errors
 
 
 class UnmatchedPreflights(Enum):
@@ -199,84 +224,84 @@ class UnmatchedPreflights(Enum):
 
 class CorsPolicy(Message):
     allow_origin: tuple[str, ...] = ()  # deprecated: exact origins
-    allow_origins: tuple[StringMatch, ...] = ()
+    allow_origins: tuple[StringMatch, ...] = ()  # any of them; the origin is answered as it came
     allow_methods: tuple[str, ...] = ()  # Access-Control-Allow-Methods
-    allow_headers: tuple[str, ...] = ()
-    expose_headers: tuple[str, ...] = ()
-    max_age: Duration | None = None  # how long a preflight may be cached; whole seconds
-    allow_credentials: bool | None = None
-    unmatched_preflights: UnmatchedPreflights = UnmatchedPreflights.UNSPECIFIED
+    allow_headers: tuple[str, ...] = ()  # Access-Control-Allow-Headers
+    expose_headers: tuple[str, ...] = ()  # Access-Control-Expose-Headers
+    max_age: AtLeast1ms | None = None  # how long a preflight may be cached; whole seconds
+    allow_credentials: bool | None = None  # Access-Control-Allow-Credentials; None: False
+    unmatched_preflights: UnmatchedPreflights = UnmatchedPreflights.UNSPECIFIED  # of other origins
 
 
 class HTTPMirrorPolicy(Message):
-    destination: Destination
+    destination: Destination  # gets a copy of each request
     percentage: Percent | None = None  # None: 100%
 
 
 class Delegate(Message):
     """The VirtualService that goes on with what this route matched."""
 
-    name: str = ""
+    name: str = ""  # of the VirtualService
     namespace: str = ""  # "": that of the VirtualService which delegates
 
 
 class HTTPRoute(Message):
     """One rule; the first that matches decides. One of route, redirect, direct_response, delegate."""
 
-    name: str = ""
+    name: str = ""  # for access logs
     match: tuple[HTTPMatchRequest, ...] = ()  # any of them; none: everything
-    route: tuple[HTTPRouteDestination, ...] = ()
-    redirect: HTTPRedirect | None = None
-    direct_response: HTTPDirectResponse | None = None
-    delegate: Delegate | None = None
-    rewrite: HTTPRewrite | None = None
-    timeout: Duration | None = None  # whole request with retries, at least 1 ms; None: no limit
+    route: tuple[HTTPRouteDestination, ...] = ()  # destinations by weight
+    redirect: HTTPRedirect | None = None  # answer with a redirect
+    direct_response: HTTPDirectResponse | None = None  # answer at once
+    delegate: Delegate | None = None  # go on with another VirtualService
+    rewrite: HTTPRewrite | None = None  # change path and host before forwarding
+    timeout: AtLeast1ms | None = None  # whole request with retries, at least 1 ms; None: no limit
     retries: HTTPRetry | None = None  # None: the mesh's default (2)
-    fault: HTTPFaultInjection | None = None
+    fault: HTTPFaultInjection | None = None  # None: no faults
     mirror: Destination | None = None  # a copy of each request, its answer thrown away
     mirrors: tuple[HTTPMirrorPolicy, ...] = ()  # excludes mirror
     mirror_percent: UInt32 | None = None  # deprecated: whole percents of mirror
     mirror_percent_snake: UInt32 | None = field(default=None, name="mirror_percent")  # deprecated spelling
     mirror_percentage: Percent | None = None  # of mirror; None: 100%
-    cors_policy: CorsPolicy | None = None
-    headers: Headers | None = None
+    cors_policy: CorsPolicy | None = None  # None: preflights are forwarded
+    headers: Headers | None = None  # changes for all destinations
 
 
 class L4MatchAttributes(Message):
     """All that is set must hold."""
 
     destination_subnets: tuple[str, ...] = ()  # addresses or CIDR
-    port: UInt32 = 0
-    source_labels: FrozenMap[str, str] = EMPTY
-    gateways: tuple[str, ...] = ()
-    source_namespace: str = ""
+    port: UInt32 = 0  # that the caller addressed; 0: any
+    source_labels: FrozenMap[str, str] = EMPTY  # of the calling workload
+    gateways: tuple[str, ...] = ()  # replaces the VirtualService's own; "mesh": all sidecars
+    source_namespace: str = ""  # of the calling workload; "": any
     source_subnet: str = ""  # reserved by the API, never read by Istio
 
 
 class RouteDestination(Message):
-    destination: Destination
-    weight: Int32 = 0
+    destination: Destination  # where it leads
+    weight: Int32 = 0  # share relative to the sum of all; a single destination needs none
 
 
 class TCPRoute(Message):
-    match: tuple[L4MatchAttributes, ...] = ()
-    route: tuple[RouteDestination, ...] = ()
+    match: tuple[L4MatchAttributes, ...] = ()  # any of them; (): everything
+    route: tuple[RouteDestination, ...] = ()  # destinations by weight
 
 
 class TLSMatchAttributes(Message):
     sni_hosts: tuple[str, ...]  # "*.example.com" allowed; within the VirtualService's hosts
-    destination_subnets: tuple[str, ...] = ()
-    port: UInt32 = 0
-    source_labels: FrozenMap[str, str] = EMPTY
-    gateways: tuple[str, ...] = ()
-    source_namespace: str = ""
+    destination_subnets: tuple[str, ...] = ()  # addresses or CIDR; (): any
+    port: UInt32 = 0  # that the caller addressed; 0: any
+    source_labels: FrozenMap[str, str] = EMPTY  # of the calling workload
+    gateways: tuple[str, ...] = ()  # replaces the VirtualService's own; "mesh": all sidecars
+    source_namespace: str = ""  # of the calling workload; "": any
 
 
 class TLSRoute(Message):
     """For TLS that is passed through: only the SNI can be seen."""
 
-    match: tuple[TLSMatchAttributes, ...]
-    route: tuple[RouteDestination, ...] = ()
+    match: tuple[TLSMatchAttributes, ...]  # any of them
+    route: tuple[RouteDestination, ...] = ()  # destinations by weight
 
 
 class VirtualService(Message):
@@ -284,9 +309,9 @@ class VirtualService(Message):
 
     hosts: tuple[str, ...] = ()  # short names mean the resource's own namespace; "*.example.com" allowed
     gateways: tuple[str, ...] = ()  # (): ("mesh",), all sidecars; "namespace/name" or "name"
-    http: tuple[HTTPRoute, ...] = ()
-    tls: tuple[TLSRoute, ...] = ()
-    tcp: tuple[TCPRoute, ...] = ()
+    http: tuple[HTTPRoute, ...] = ()  # for HTTP, and for HTTPS that a gateway ends; the first that matches
+    tls: tuple[TLSRoute, ...] = ()  # for TLS that is passed through; the first that matches
+    tcp: tuple[TCPRoute, ...] = ()  # for all else; the first that matches
     export_to: tuple[str, ...] = ()  # namespaces that see it: ".", "*" or names; (): the mesh's default
 
 
@@ -303,65 +328,72 @@ class SimpleLB(Enum):
 
 
 class CookieAttribute(Message):
-    name: str
-    value: str = ""
+    name: str  # such as SameSite
+    value: str = ""  # "": the name alone
 
 
 class HTTPCookie(Message):
-    name: str
-    path: str = ""
+    name: str  # of the cookie
+    path: str = ""  # of a cookie that is made; "": none
     ttl: Duration | None = None  # None: the cookie is never made; 0: a session cookie is made where it lacks
-    attributes: tuple[CookieAttribute, ...] = ()
+    attributes: tuple[CookieAttribute, ...] = ()  # of a cookie that is made
 
 
 class RingHash(Message):
-    minimum_ring_size: int = 0  # 0: 1024
+    minimum_ring_size: UInt64 = 0  # 0: 1024
 
 
 class MagLev(Message):
-    table_size: int = 0  # a prime; 0: 65537
+    table_size: UInt64 = 0  # a prime; 0: 65537
 
 
 class ConsistentHashLB(Message):
     """One of the four hash sources, one of the two algorithms (ring hash where none is named)."""
 
-    http_header_name: str | None = None
-    http_cookie: HTTPCookie | None = None
-    use_source_ip: bool | None = None
-    http_query_parameter_name: str | None = None
-    ring_hash: RingHash | None = None
-    maglev: MagLev | None = None
-    minimum_ring_size: int = 0  # deprecated: ring_hash.minimum_ring_size
+    ONE_OF: ClassVar[OneOf] = (
+        ("httpCookie", "httpHeaderName", "httpQueryParameterName", "useSourceIp"),
+        ("maglev", "ringHash"),
+    )
+
+    http_header_name: str | None = None  # the hash is of this header
+    http_cookie: HTTPCookie | None = None  # the hash is of this cookie
+    use_source_ip: bool | None = None  # the hash is of the caller's address
+    http_query_parameter_name: str | None = None  # the hash is of this query parameter
+    ring_hash: RingHash | None = None  # few endpoints move when one comes or goes
+    maglev: MagLev | None = None  # as ring hash, faster to look up
+    minimum_ring_size: UInt64 = 0  # deprecated: ring_hash.minimum_ring_size
 
 
 class WarmupConfiguration(Message):
-    duration: Duration
-    minimum_percent: float | None = None  # None: 10
-    aggression: float | None = None  # None: 1.0, linear
+    duration: AtLeast1ms  # over which traffic to a new endpoint grows
+    minimum_percent: Percentage | None = None  # None: 10
+    aggression: Annotated[float, Meta(ge=0)] | None = None  # None: 1.0, linear
 
 
 class LoadBalancerSettings(Message):
     """One of simple and consistent_hash; neither: LEAST_REQUEST."""
 
-    simple: SimpleLB | None = None
-    consistent_hash: ConsistentHashLB | None = None
-    locality_lb_setting: LocalityLoadBalancerSetting | None = None
-    zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
-    warmup_duration_secs: Duration | None = None  # deprecated: warmup.duration
-    warmup: WarmupConfiguration | None = None
+    ONE_OF: ClassVar[OneOf] = (("consistentHash", "simple"),)
+
+    simple: SimpleLB | None = None  # without memory
+    consistent_hash: ConsistentHashLB | None = None  # the same caller to the same endpoint
+    locality_lb_setting: LocalityLoadBalancerSetting | None = None  # None: the mesh's
+    zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None  # None: the mesh's
+    warmup_duration_secs: AtLeast1ms | None = None  # deprecated: warmup.duration
+    warmup: WarmupConfiguration | None = None  # None: a new endpoint gets its full share at once
 
 
 class TcpKeepalive(Message):
     probes: UInt32 = 0  # 0: the system's (9)
-    time: Duration | None = None  # idle time before the first probe; None: the system's (2 h)
-    interval: Duration | None = None  # None: the system's (75 s)
+    time: AtLeast1ms | None = None  # idle time before the first probe; None: the system's (2 h)
+    interval: AtLeast1ms | None = None  # None: the system's (75 s)
 
 
 class TCPSettings(Message):
     max_connections: Int32 = 0  # to one destination; 0: 2^32 - 1
-    connect_timeout: Duration | None = None  # None: the mesh's (10 s)
-    tcp_keepalive: TcpKeepalive | None = None
-    max_connection_duration: Duration | None = None
+    connect_timeout: AtLeast1ms | None = None  # None: the mesh's (10 s)
+    tcp_keepalive: TcpKeepalive | None = None  # None: the mesh's
+    max_connection_duration: AtLeast1ms | None = None  # after which a connection is closed; None: no limit
     idle_timeout: Duration | None = None  # None: 1 h; 0: never
 
 
@@ -374,8 +406,8 @@ class H2UpgradePolicy(Enum):
 class ConnectionKeepalive(Message):
     """HTTP/2 PINGs."""
 
-    interval: Duration | None = None
-    timeout: Duration | None = None
+    interval: AtLeast1ms | None = None  # between PINGs; None: none are sent
+    timeout: AtLeast1ms | None = None  # for the answer, then the connection is closed
 
 
 class HTTPSettings(Message):
@@ -383,33 +415,37 @@ class HTTPSettings(Message):
     http2_max_requests: Int32 = 0  # 0: 2^32 - 1; also of HTTP/1.1
     max_requests_per_connection: Int32 = 0  # 0: no limit; 1: no keep-alive
     max_retries: Int32 = 0  # outstanding at once in the whole cluster; 0: 2^32 - 1
-    idle_timeout: Duration | None = None  # None: 1 h
-    h2_upgrade_policy: H2UpgradePolicy = H2UpgradePolicy.DEFAULT
-    use_client_protocol: bool = False
+    idle_timeout: AtLeast1ms | None = None  # None: 1 h
+    h2_upgrade_policy: H2UpgradePolicy = H2UpgradePolicy.DEFAULT  # HTTP/1.1 to HTTP/2
+    use_client_protocol: bool = False  # upstream as the caller spoke; then there is no upgrade
     max_concurrent_streams: Int32 = 0  # 0: 2^31 - 1
-    http2_keep_alive: ConnectionKeepalive | None = None
+    http2_keep_alive: ConnectionKeepalive | None = None  # None: no PINGs
 
 
 class ConnectionPoolSettings(Message):
-    tcp: TCPSettings | None = None
-    http: HTTPSettings | None = None
+    tcp: TCPSettings | None = None  # of all connections
+    http: HTTPSettings | None = None  # of HTTP
 
 
 class OutlierDetection(Message):
     """Endpoints that fail are left out for a while."""
 
     consecutive_errors: Int32 = 0  # deprecated: consecutive_gateway_errors
-    split_external_local_origin_errors: bool = False
+    split_external_local_origin_errors: bool = (
+        False  # connect errors and timeouts count apart from the service's own errors
+    )
     consecutive_local_origin_failures: UInt32 | None = None  # None: 5; needs the split
     consecutive_gateway_errors: UInt32 | None = None  # 502, 503, 504; None and 0: off
     consecutive_5xx_errors: UInt32 | None = field(
         default=None, name="consecutive5xxErrors"
     )  # None: 5; 0: off
-    interval: Duration | None = None  # None: 10 s
-    base_ejection_time: Duration | None = None  # times the number of ejections; None: 30 s
+    interval: AtLeast1ms | None = None  # None: 10 s
+    base_ejection_time: AtLeast1ms | None = None  # times the number of ejections; None: 30 s
     max_ejection_percent: Int32 = 0  # 0: 10
     min_health_percent: Int32 = 0  # below it all endpoints are used; 0: off
-    outlier_detection_http_error_codes: tuple[int, ...] = ()
+    outlier_detection_http_error_codes: tuple[
+        Annotated[int, Meta(ge=100, le=599)], ...
+    ] = ()  # statuses that count as errors; (): 500 to 599
 
 
 class ClientTLSMode(Enum):
@@ -422,20 +458,20 @@ class ClientTLSMode(Enum):
 
 
 class ClientTLSSettings(Message):
-    mode: ClientTLSMode = ClientTLSMode.DISABLE
+    mode: ClientTLSMode = ClientTLSMode.DISABLE  # how the connection is secured
     client_certificate: str = ""  # file, for MUTUAL
     private_key: str = ""  # file, for MUTUAL
     ca_certificates: str = ""  # file; "": the server's certificate is checked against the system's roots
     credential_name: str = ""  # secret with the above; excludes the files
     subject_alt_names: tuple[str, ...] = ()  # one of which the server must have
-    sni: str = ""
-    insecure_skip_verify: bool | None = None
+    sni: str = ""  # server name that is asked for; "": as mode and host say
+    insecure_skip_verify: bool | None = None  # the server's certificate is not checked; None: False
     ca_crl: str = ""  # file
 
 
 class TunnelSettings(Message):
-    target_host: str
-    target_port: UInt32
+    target_host: str  # beyond the proxy: name or address
+    target_port: UInt32  # beyond the proxy
     protocol: str = ""  # CONNECT or POST; "": CONNECT
 
 
@@ -445,56 +481,52 @@ class ProxyProtocolVersion(Enum):
 
 
 class ProxyProtocol(Message):
-    version: ProxyProtocolVersion = ProxyProtocolVersion.V1
+    version: ProxyProtocolVersion = ProxyProtocolVersion.V1  # of the PROXY protocol
 
 
 class RetryBudget(Message):
-    percent: float | None = None  # of active requests; None: 20
+    percent: Percentage | None = None  # of active requests; None: 20
     min_retry_concurrency: UInt32 = 0  # 0: 3
-    budget_interval: Duration | None = None
+    budget_interval: Duration | None = (
+        None  # over which active requests are counted; None: those of the moment
+    )
 
 
 class PortTrafficPolicy(Message):
     """For one port; it replaces the policy above it wholly, and what it leaves out is the default."""
 
-    port: PortSelector | None = None
-    load_balancer: LoadBalancerSettings | None = None
-    connection_pool: ConnectionPoolSettings | None = None
-    outlier_detection: OutlierDetection | None = None
-    tls: ClientTLSSettings | None = None
+    port: PortSelector | None = None  # of the service
+    load_balancer: LoadBalancerSettings | None = None  # None: LEAST_REQUEST
+    connection_pool: ConnectionPoolSettings | None = None  # None: the mesh's, then Envoy's limits
+    outlier_detection: OutlierDetection | None = None  # None: the mesh's, then off
+    tls: ClientTLSSettings | None = None  # None: automatic mTLS
 
 
 class TrafficPolicy(Message):
-    load_balancer: LoadBalancerSettings | None = None
-    connection_pool: ConnectionPoolSettings | None = None
-    outlier_detection: OutlierDetection | None = None
+    load_balancer: LoadBalancerSettings | None = None  # None: LEAST_REQUEST
+    connection_pool: ConnectionPoolSettings | None = None  # None: the mesh's, then Envoy's limits
+    outlier_detection: OutlierDetection | None = None  # None: the mesh's, then off
     tls: ClientTLSSettings | None = None  # None: automatic mTLS
-    port_level_settings: tuple[PortTrafficPolicy, ...] = ()
-    tunnel: TunnelSettings | None = None
-    proxy_protocol: ProxyProtocol | None = None
-    retry_budget: RetryBudget | None = None
+    port_level_settings: tuple[PortTrafficPolicy, ...] = ()  # for single ports
+    tunnel: TunnelSettings | None = None  # through an HTTP proxy; None: straight
+    proxy_protocol: ProxyProtocol | None = None  # header that is sent first; None: none
+    retry_budget: RetryBudget | None = None  # instead of max_retries; None: that
 
 
 class Subset(Message):
-    name: str
+    name: str  # that routes use
     labels: FrozenMap[str, str] = EMPTY  # of the endpoints that belong to it
     traffic_policy: TrafficPolicy | None = None  # field by field over the rule's own
-
-
-class LabelSelector(Message):
-    """The API's istio.type.v1beta1.WorkloadSelector; `WorkloadSelector` below is ServiceEntry's."""
-
-    match_labels: FrozenMap[str, str] = EMPTY  # all must hold; EMPTY: every workload
 
 
 class DestinationRule(Message):
     """What holds for traffic to a host after routing."""
 
     host: str  # short names mean the resource's own namespace; "*.example.com" allowed
-    traffic_policy: TrafficPolicy | None = None
-    subsets: tuple[Subset, ...] = ()
+    traffic_policy: TrafficPolicy | None = None  # for all subsets
+    subsets: tuple[Subset, ...] = ()  # versions of the service
     export_to: tuple[str, ...] = ()  # (): the mesh's default
-    workload_selector: LabelSelector | None = None  # the callers it applies to; None: all
+    workload_selector: targets.WorkloadSelector | None = None  # the callers it applies to; None: all
 
 
 # --- Gateway --------------------------------------------------------------------------------------------------
@@ -503,9 +535,9 @@ class DestinationRule(Message):
 class Port(Message):
     """A port on which a gateway listens."""
 
-    number: UInt32
+    number: UInt32  # where the gateway listens
     protocol: str  # HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, MONGO, TCP, TLS
-    name: str
+    name: str  # a label of its own
     target_port: UInt32 = 0  # deprecated, never read by Istio
 
 
@@ -531,60 +563,109 @@ class TLSProtocol(Enum):
 class TLSCertificate(Message):
     """Files. The API's ServerTLSSettings.TLSCertificate."""
 
-    server_certificate: str = ""
-    private_key: str = ""
-    ca_certificates: str = ""
+    server_certificate: str = ""  # file with the chain
+    private_key: str = ""  # file
+    ca_certificates: str = ""  # file with the callers' roots, for MUTUAL
 
 
 class ServerTLSSettings(Message):
+    CEL: ClassVar[tuple[Cel, ...]] = (
+        at_most_one(
+            "only one of credentialNames or tlsCertificates can be set", "tlsCertificates", "credentialNames"
+        ),
+        at_most_one(
+            "only one of credentialName or credentialNames can be set", "credentialName", "credentialNames"
+        ),
+        # As the API has it: its third rule says credentialName and asks credentialNames.
+        at_most_one(
+            "only one of credentialName or tlsCertificates can be set", "credentialNames", "tlsCertificates"
+        ),
+    )
+
     https_redirect: bool = False  # answer plain HTTP with 301 to https
-    mode: ServerTLSMode = ServerTLSMode.PASSTHROUGH
+    mode: ServerTLSMode = ServerTLSMode.PASSTHROUGH  # what happens to TLS
     server_certificate: str = ""  # file
     private_key: str = ""  # file
     ca_certificates: str = ""  # file, for MUTUAL
     ca_crl: str = ""  # file
     credential_name: str = ""  # secret in the gateway's namespace
-    credential_names: tuple[str, ...] = ()  # one or two secrets (RSA and ECDSA)
+    credential_names: Annotated[
+        tuple[str, ...], Meta(min_length=1, max_length=2)
+    ] = ()  # one or two secrets (RSA and ECDSA)
     ca_cert_credential_name: str = ""  # secret with the callers' roots
-    tls_certificates: tuple[TLSCertificate, ...] = ()
+    tls_certificates: Annotated[
+        tuple[TLSCertificate, ...], Meta(min_length=1, max_length=2)
+    ] = ()  # one or two (RSA and ECDSA)
     subject_alt_names: tuple[str, ...] = ()  # one of which the caller must have
     verify_certificate_spki: tuple[str, ...] = ()  # base64 SHA-256
     verify_certificate_hash: tuple[str, ...] = ()  # hex SHA-256
-    min_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO
-    max_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO
-    cipher_suites: tuple[str, ...] = ()
-    insecure_skip_verify: bool | None = None
+    min_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO  # TLS_AUTO: 1.2
+    max_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO  # TLS_AUTO: 1.3
+    cipher_suites: tuple[str, ...] = ()  # by OpenSSL's names; (): Envoy's
+    insecure_skip_verify: bool | None = (
+        None  # reserved by the API: the callers' certificates are always checked; None: False
+    )
 
 
 class Server(Message):
-    port: Port
+    port: Port  # where it listens
     hosts: tuple[str, ...]  # "host", "namespace/host", "./host", "*/host"; "*.example.com" allowed
-    tls: ServerTLSSettings | None = None
+    tls: ServerTLSSettings | None = None  # for HTTPS and TLS, or to redirect HTTP; None: plain text
     bind: str = ""  # address, or unix:///path; "": all
-    name: str = ""
+    name: str = ""  # for people, unique in the Gateway
     default_endpoint: str = ""  # loopback address for what no route matches; sidecars only
 
 
 class Gateway(Message):
     """Ports that gateway proxies open to the outside."""
 
-    servers: tuple[Server, ...] = ()
+    servers: tuple[Server, ...] = ()  # ports and their hosts
     selector: FrozenMap[str, str] = EMPTY  # labels of the gateway workloads; EMPTY: every workload
 
 
 # --- ServiceEntry, WorkloadEntry, WorkloadGroup -----------------------------------------------------------------
 
 
+PortNumber = Annotated[UInt32, PORT]
+"""1 to 65535; a schema asks for it, the types let 0 pass as "not set"."""
+
+_UNIX_IS_ABSOLUTE = Cel(
+    'self.startsWith("unix://") ? (self.substring(7, 8) == "/" || self.substring(7, 8) == "@") : true',
+    "UDS must be an absolute path or abstract socket",
+)
+_UNIX_IS_FILE = Cel('self.startsWith("unix://") ? !self.endsWith("/") : true', "UDS may not be a dir")
+_PORT_NAMES = Cel(
+    'self.all(key, size(key) < 63 && key.matches("^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$"))',
+    "port name must be valid",
+)
+
+ADDRESS_REQUIRED: Final = Cel("has(self.address) || has(self.network)", "Address is required")
+"""Of a WorkloadEntry anywhere but in the template of a WorkloadGroup."""
+
+
 class WorkloadEntry(Message):
     """One workload outside Kubernetes: a host, a virtual machine, a process."""
 
-    address: str = ""  # IP address, host name (DNS) or unix:///path
-    ports: FrozenMap[str, UInt32] = FrozenMap()  # service port's name -> this workload's port
-    labels: FrozenMap[str, str] = EMPTY
-    network: str = ""
-    locality: str = ""  # region/zone/subzone
+    CEL: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            '(has(self.address) ? self.address : "").startsWith("unix://") ? !has(self.ports) : true',
+            "UDS may not include ports",
+        ),
+    )
+
+    address: Annotated[str, Meta(max_length=256), _UNIX_IS_ABSOLUTE, _UNIX_IS_FILE] = (
+        ""  # IP address, host name (DNS) or unix:///path
+    )
+    ports: Annotated[FrozenMap[str, PortNumber], MapSize(most=128), _PORT_NAMES] = (
+        FrozenMap()
+    )  # service port's name -> this workload's port
+    labels: Annotated[FrozenMap[str, str], MapSize(most=256)] = EMPTY  # that services and policies select
+    network: Annotated[str, Meta(max_length=2048)] = (
+        ""  # where it is reachable directly; "": the mesh's default
+    )
+    locality: Annotated[str, Meta(max_length=2048)] = ""  # region/zone/subzone
     weight: UInt32 = 0  # share of traffic; 0: 1
-    service_account: str = ""  # in the resource's namespace; "": default
+    service_account: Annotated[str, Meta(max_length=253)] = ""  # in the resource's namespace; "": default
 
 
 class Location(Enum):
@@ -607,86 +688,127 @@ class Resolution(Enum):
 class ServicePort(Message):
     """A port of a ServiceEntry."""
 
-    number: UInt32
-    name: str
-    protocol: str = ""  # as Port.protocol; "": sniffed
-    target_port: UInt32 = 0  # of the endpoints; 0: number
+    number: PortNumber  # of the service
+    name: Annotated[str, Meta(max_length=256)]  # a label of its own; a prefix may name the protocol
+    protocol: Annotated[str, Meta(max_length=256)] = ""  # as Port.protocol; "": sniffed
+    target_port: PortNumber = 0  # of the endpoints; 0: number
+
+
+_Selected = Annotated[
+    str, Meta(max_length=63), Cel('!self.contains("*")', "wildcard is not supported in selector")
+]
 
 
 class WorkloadSelector(Message):
     """Workloads of the resource's own namespace. The API's istio.networking.v1.WorkloadSelector."""
 
-    labels: FrozenMap[str, str] = EMPTY
+    labels: Annotated[FrozenMap[str, _Selected], MapSize(most=256)] = EMPTY  # all must hold
+
+
+_ServiceEntryHost = Annotated[str, Cel('self != "*"', "hostname cannot be wildcard")]
+_PORTS_DIFFER = Cel(
+    "self.all(l1, self.exists_one(l2, l1.number == l2.number))", "port number cannot be duplicated"
+)
 
 
 class ServiceEntry(Message):
     """A service that the platform's registry does not know."""
 
-    hosts: tuple[str, ...]
-    addresses: tuple[str, ...] = ()  # virtual IP addresses or CIDR
-    ports: tuple[ServicePort, ...] = ()
-    location: Location = Location.MESH_EXTERNAL
-    resolution: Resolution = Resolution.NONE
-    endpoints: tuple[WorkloadEntry, ...] = ()
+    CEL: ClassVar[tuple[Cel, ...]] = (
+        at_most_one("only one of WorkloadSelector or Endpoints can be set", "workloadSelector", "endpoints"),
+        Cel(
+            '!((has(self.addresses) ? self.addresses : []).exists(k, k.contains("/"))'
+            ' && !((has(self.resolution) ? self.resolution : "NONE") in ["STATIC", "NONE"]))',
+            "CIDR addresses are allowed only for NONE/STATIC resolution types",
+        ),
+        Cel(
+            '((has(self.resolution) ? self.resolution : "NONE") == "NONE") ? !has(self.endpoints) : true',
+            "NONE mode cannot set endpoints",
+        ),
+        Cel(
+            '((has(self.resolution) ? self.resolution : "") == "DNS_ROUND_ROBIN")'
+            " ? ((has(self.endpoints) ? self.endpoints : []).size() <= 1) : true",
+            "DNS_ROUND_ROBIN mode cannot have multiple endpoints",
+        ),
+    )
+
+    hosts: Annotated[
+        tuple[_ServiceEntryHost, ...], Meta(min_length=1, max_length=256)
+    ]  # DNS names; "*.example.com" allowed
+    addresses: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=256)
+    ] = ()  # virtual IP addresses or CIDR
+    ports: Annotated[
+        tuple[ServicePort, ...], Meta(max_length=256), ListKey("name"), _PORTS_DIFFER
+    ] = ()  # of the service
+    location: Location = Location.MESH_EXTERNAL  # outside or inside of the mesh
+    resolution: Resolution = Resolution.NONE  # how endpoints are found
+    endpoints: Annotated[
+        tuple[Annotated[WorkloadEntry, ADDRESS_REQUIRED], ...], Meta(max_length=4096)
+    ] = ()  # of the service; (): its hosts, for DNS
     workload_selector: WorkloadSelector | None = None  # excludes endpoints
-    export_to: tuple[str, ...] = ()
+    export_to: tuple[str, ...] = ()  # namespaces that see it: ".", "*" or names; (): the mesh's default
     subject_alt_names: tuple[str, ...] = ()  # one of which the server must have
 
 
 class ObjectMeta(Message):
     """Labels and annotations that a WorkloadGroup gives its WorkloadEntries."""
 
-    labels: FrozenMap[str, str] = EMPTY
-    annotations: FrozenMap[str, str] = EMPTY
+    labels: Annotated[FrozenMap[str, str], MapSize(most=256)] = EMPTY  # over those of the template
+    annotations: Annotated[FrozenMap[str, str], MapSize(most=256)] = EMPTY  # as they are
 
 
 class HTTPHeader(Message):
-    name: str = ""
-    value: str = ""
+    name: HeaderName = ""  # of the header
+    value: str = ""  # of the header
 
 
 class HTTPHealthCheckConfig(Message):
-    port: UInt32
+    port: PortNumber  # of the workload
     path: str = ""  # "": /
     host: str = ""  # "": localhost
-    scheme: str = ""  # HTTP or HTTPS; "": HTTP
-    http_headers: tuple[HTTPHeader, ...] = ()
+    scheme: Annotated[str, Cel('self in ["", "HTTP", "HTTPS"]', "scheme must be one of [HTTP, HTTPS]")] = (
+        ""  # HTTP or HTTPS; "": HTTP
+    )
+    http_headers: tuple[HTTPHeader, ...] = ()  # of the request
 
 
 class TCPHealthCheckConfig(Message):
-    port: UInt32
+    port: PortNumber  # of the workload
     host: str = ""  # "": localhost
 
 
 class ExecHealthCheckConfig(Message):
-    command: tuple[str, ...]
+    command: tuple[NonEmpty, ...]  # with its arguments; exit code 0 is well
 
 
 class GrpcHealthCheckConfig(Message):
-    port: UInt32 = 0
-    service: str = ""
+    port: PortNumber = 0  # of the workload
+    service: str = ""  # that is asked for; "": the whole server
 
 
 class ReadinessProbe(Message):
     """One of the four ways. Times in seconds."""
 
-    initial_delay_seconds: Int32 = 0
-    timeout_seconds: Int32 = 0  # 0: 1
-    period_seconds: Int32 = 0  # 0: 10
-    success_threshold: Int32 = 0  # 0: 1
-    failure_threshold: Int32 = 0  # 0: 3
-    http_get: HTTPHealthCheckConfig | None = None
-    tcp_socket: TCPHealthCheckConfig | None = None
-    exec: ExecHealthCheckConfig | None = None
-    grpc: GrpcHealthCheckConfig | None = None
+    ONE_OF: ClassVar[OneOf] = (("exec", "grpc", "httpGet", "tcpSocket"),)
+
+    initial_delay_seconds: NonNegativeInt32 = 0  # after the start
+    timeout_seconds: NonNegativeInt32 = 0  # 0: 1
+    period_seconds: NonNegativeInt32 = 0  # 0: 10
+    success_threshold: NonNegativeInt32 = 0  # 0: 1
+    failure_threshold: NonNegativeInt32 = 0  # 0: 3
+    http_get: HTTPHealthCheckConfig | None = None  # a status from 200 to 399 is well
+    tcp_socket: TCPHealthCheckConfig | None = None  # a connection is well
+    exec: ExecHealthCheckConfig | None = None  # a command in the workload
+    grpc: GrpcHealthCheckConfig | None = None  # grpc.health.v1
 
 
 class WorkloadGroup(Message):
     """What the WorkloadEntries that register themselves have in common."""
 
     template: WorkloadEntry  # without address
-    metadata: ObjectMeta | None = None
-    probe: ReadinessProbe | None = None
+    metadata: ObjectMeta | None = None  # of the WorkloadEntries; None: nothing
+    probe: ReadinessProbe | None = None  # may it get traffic; None: always
 
 
 # --- Sidecar --------------------------------------------------------------------------------------------------
@@ -770,8 +892,6 @@ class ProxyConfig(Message):
     """Settings of some proxies, over those of the mesh (mesh.ProxyConfig)."""
 
     selector: targets.WorkloadSelector | None = None  # None: all of the namespace
-    concurrency: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = (
-        None  # worker threads; None: as mesh.ProxyConfig
-    )
+    concurrency: NonNegativeInt32 | None = None  # worker threads; None: as mesh.ProxyConfig
     environment_variables: FrozenMap[str, Annotated[str, Meta(max_length=2048)]] = EMPTY  # of the agent
     image: ProxyImage | None = None  # None: as the mesh says

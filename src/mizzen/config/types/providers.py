@@ -6,6 +6,8 @@ A `service` is "host" or "namespace/host", of a service in the registry; its por
 from enum import Enum
 from typing import ClassVar
 
+from msgspec import field
+
 from mizzen.config.types.message import Duration, Int32, Message, OneOf, SecretText, Struct, UInt32
 from mizzen.config.types.proxy import TraceContext
 from mizzen.frozen import EMPTY, FrozenMap
@@ -94,7 +96,7 @@ class ZipkinTracingProvider(Message):
     service: str = ""  # "host" or "namespace/host"
     port: UInt32 = 0  # of the service
     max_tag_length: UInt32 = 0  # characters of the path in http.url; 0: 256
-    enable_64bit_trace_id: bool = False  # 64 bits instead of 128
+    enable_64bit_trace_id: bool = field(default=False, name="enable64bitTraceId")  # 64 bits instead of 128
     path: str = ""  # of the collector's API; "": /api/v2/spans
     trace_context_option: TraceContextOption = TraceContextOption.USE_B3  # headers of a trace
     timeout: Duration | None = None  # None: 5 s

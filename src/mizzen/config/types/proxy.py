@@ -378,6 +378,7 @@ class ProxyConfig(Message):
     envoy_metrics_service: RemoteService | None = None  # gRPC service for statistics; None: none
     proxy_metadata: FrozenMap[str, str] = EMPTY  # variables of the agent's environment
     status_port: Int32 = 15020  # of the agent's HTTP: readiness and metrics
+    runtime_values: FrozenMap[str, str] = EMPTY  # of Envoy's runtime: feature -> value
     extra_stat_tags: tuple[str, ...] = ()  # deprecated: tags of Istio's metrics that Envoy must extract
     gateway_topology: Topology | None = None  # what stands before gateways
     termination_drain_duration: Duration = Duration(seconds=5)  # between SIGTERM and the end

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, field
 
 from mizzen.config.types.constraints import AtLeast1ms, MapSize, NonEmpty, at_most_one
-from mizzen.config.types.message import Cel, Message
+from mizzen.config.types.message import Cel, Message, OneOf
 from mizzen.config.types.targets import PolicyTargetReference, TargetRefs, WorkloadSelector
 from mizzen.frozen import FrozenMap
 
@@ -118,66 +118,82 @@ class ExtensionProvider(Message):
     name: str = ""  # of MeshConfig.extensionProviders
 
 
+_ServiceAccounts = Annotated[tuple[Annotated[str, Meta(max_length=320)], ...], Meta(max_length=16)]
+
+
 class Source(Message):
     """All that is set must hold; each list is "any of". "*", "prefix*" and "*suffix" are allowed but in IP blocks."""
 
+    CEL: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "(has(self.serviceAccounts) || has(self.notServiceAccounts)) ? (!has(self.principals) &&\n"
+            "!has(self.notPrincipals) && !has(self.namespaces) && !has(self.notNamespaces)) : true",
+            "Cannot set serviceAccounts with namespaces or principals",
+        ),
+    )
+
     principals: tuple[str, ...] = ()  # <trust domain>/ns/<namespace>/sa/<service account>
-    not_principals: tuple[str, ...] = ()
+    not_principals: tuple[str, ...] = ()  # none of these
     request_principals: tuple[str, ...] = ()  # <issuer>/<subject> of the request's JWT
-    not_request_principals: tuple[str, ...] = ()
+    not_request_principals: tuple[str, ...] = ()  # none of these
     namespaces: tuple[str, ...] = ()  # of the peer's certificate
-    not_namespaces: tuple[str, ...] = ()
+    not_namespaces: tuple[str, ...] = ()  # none of these
     ip_blocks: tuple[str, ...] = ()  # the peer's address, or CIDR
-    not_ip_blocks: tuple[str, ...] = ()
+    not_ip_blocks: tuple[str, ...] = ()  # none of these
     remote_ip_blocks: tuple[str, ...] = ()  # the original client's, from X-Forwarded-For or PROXY protocol
-    not_remote_ip_blocks: tuple[str, ...] = ()
-    service_accounts: tuple[str, ...] = ()  # "name" in the policy's namespace, or "namespace/name"
-    not_service_accounts: tuple[str, ...] = ()
-    trust_domains: tuple[str, ...] = ()
-    not_trust_domains: tuple[str, ...] = ()
+    not_remote_ip_blocks: tuple[str, ...] = ()  # none of these
+    service_accounts: _ServiceAccounts = ()  # "name" in the policy's namespace, or "namespace/name"
+    not_service_accounts: _ServiceAccounts = ()  # none of these
+    trust_domains: tuple[str, ...] = ()  # of the peer's certificate
+    not_trust_domains: tuple[str, ...] = ()  # none of these
 
 
 class From(Message):
-    source: Source | None = None
+    source: Source | None = None  # the caller; None: any
 
 
 class Operation(Message):
     """All that is set must hold; each list is "any of"; HTTP fields never match plain TCP."""
 
     hosts: tuple[str, ...] = ()  # case-insensitive
-    not_hosts: tuple[str, ...] = ()
+    not_hosts: tuple[str, ...] = ()  # none of these
     ports: tuple[str, ...] = ()  # in decimals
-    not_ports: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    not_methods: tuple[str, ...] = ()
+    not_ports: tuple[str, ...] = ()  # none of these
+    methods: tuple[str, ...] = ()  # GET and so on; gRPC is POST
+    not_methods: tuple[str, ...] = ()  # none of these
     paths: tuple[str, ...] = ()  # without query; "{*}" and "{**}" match segments
-    not_paths: tuple[str, ...] = ()
+    not_paths: tuple[str, ...] = ()  # none of these
 
 
 class To(Message):
-    operation: Operation | None = None
+    operation: Operation | None = None  # the request; None: any
 
 
 class Condition(Message):
     key: str  # request.headers[name], source.ip, destination.port, connection.sni, ...
-    values: tuple[str, ...] = ()
-    not_values: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()  # any of these
+    not_values: tuple[str, ...] = ()  # none of these
 
 
 class Rule(Message):
     """Matches where one of `from`, one of `to` and all of `when` match. What is absent always matches."""
 
-    from_: tuple[From, ...] = field(default=(), name="from")
-    to: tuple[To, ...] = ()
-    when: tuple[Condition, ...] = ()
+    from_: Annotated[tuple[From, ...], Meta(max_length=512)] = field(
+        default=(), name="from"
+    )  # any of these; (): every caller
+    to: tuple[To, ...] = ()  # any of these; (): every request
+    when: tuple[Condition, ...] = ()  # all of these
 
 
 class AuthorizationPolicy(Message):
     """Who may do what. Without rules it never matches: an ALLOW policy without rules denies everything."""
 
-    selector: WorkloadSelector | None = None
+    ONE_OF: ClassVar[OneOf] = (("provider",),)
+    CEL: ClassVar[tuple[Cel, ...]] = (_ONE_TARGET,)
+
+    selector: WorkloadSelector | None = None  # None: all of the namespace
     target_ref: PolicyTargetReference | None = None  # deprecated: target_refs
-    target_refs: tuple[PolicyTargetReference, ...] = ()
-    action: Action = Action.ALLOW
-    rules: tuple[Rule, ...] = ()
+    target_refs: TargetRefs = ()  # gateways and services that it attaches to; excludes selector
+    action: Action = Action.ALLOW  # what a match means
+    rules: Annotated[tuple[Rule, ...], Meta(max_length=512)] = ()  # any of them
     provider: ExtensionProvider | None = None  # for CUSTOM
