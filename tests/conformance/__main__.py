@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.conformance import authz
+from tests.conformance import analysis, authz
 from tests.conformance.outcome import SetResult, Status
 
-SETS: Mapping[str, Callable[[Path], SetResult]] = {"authz": authz.run}
+SETS: Mapping[str, Callable[[Path], SetResult]] = {"analysis": analysis.run, "authz": authz.run}
 NOT_ASKED_FOR_YET = (
-    "analysis",
     "gateway-api",
     "injection",
     "iptables",

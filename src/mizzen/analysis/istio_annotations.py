@@ -94,10 +94,69 @@ VALUES: Mapping[str, Callable[[str], str]] = MappingProxyType(
 )
 """Name -> what is wrong with a value, "" where nothing is."""
 
-_OF_PODS = ["alpha.istio.io/identity", "sidecar.istio.io/rewriteAppHTTPProbers", "sidecar.istio.io/proxyImage", "sidecar.istio.io/proxyImageType", "sidecar.istio.io/proxyCPU", "sidecar.istio.io/proxyCPULimit", "sidecar.istio.io/proxyMemory", "sidecar.istio.io/proxyMemoryLimit", "sidecar.istio.io/interceptionMode", "sidecar.istio.io/bootstrapOverride", "sidecar.istio.io/userVolume", "sidecar.istio.io/userVolumeMount", "sidecar.istio.io/enableCoreDump", "sidecar.istio.io/logLevel", "sidecar.istio.io/componentLogLevel", "sidecar.istio.io/agentLogLevel", "sidecar.istio.io/extraStatTags", "sidecar.istio.io/statsHistogramBuckets", "sidecar.istio.io/statsCompression", "sidecar.istio.io/statsFlushInterval", "sidecar.istio.io/statsEvictionInterval", "sidecar.istio.io/nativeSidecar", "sidecar.istio.io/status", "status.sidecar.istio.io/port", "readiness.status.sidecar.istio.io/initialDelaySeconds", "readiness.status.sidecar.istio.io/periodSeconds", "readiness.status.sidecar.istio.io/failureThreshold", "readiness.status.sidecar.istio.io/applicationPorts", "traffic.sidecar.istio.io/includeOutboundIPRanges", "traffic.sidecar.istio.io/excludeOutboundIPRanges", "traffic.sidecar.istio.io/includeInboundPorts", "traffic.sidecar.istio.io/excludeInboundPorts", "traffic.sidecar.istio.io/includeOutboundPorts", "traffic.sidecar.istio.io/excludeOutboundPorts", "traffic.sidecar.istio.io/excludeInterfaces", "istio.io/reroute-virtual-interfaces", "prometheus.istio.io/merge-metrics", "proxy.istio.io/overrides", "inject.istio.io/templates", "ambient.istio.io/bypass-inbound-capture", "ambient.istio.io/dns-capture"]
-_GIVEN_UP = ["sidecar.istio.io/controlPlaneAuthPolicy", "sidecar.istio.io/discoveryAddress", "sidecar.istio.io/statsInclusionPrefixes", "sidecar.istio.io/statsInclusionSuffixes", "sidecar.istio.io/statsInclusionRegexps", "traffic.sidecar.istio.io/kubevirtInterfaces"]
-_OF_WORKLOAD_ENTRIES = ["istio.io/autoRegistrationGroup", "istio.io/workloadController", "istio.io/connectedAt", "istio.io/disconnectedAt"]
-_OF_GATEWAYS = ["networking.istio.io/address-type", "networking.istio.io/service-type", "gateway.istio.io/service-account", "gateway.istio.io/name-override"]
+_OF_PODS = [
+    "alpha.istio.io/identity",
+    "sidecar.istio.io/rewriteAppHTTPProbers",
+    "sidecar.istio.io/proxyImage",
+    "sidecar.istio.io/proxyImageType",
+    "sidecar.istio.io/proxyCPU",
+    "sidecar.istio.io/proxyCPULimit",
+    "sidecar.istio.io/proxyMemory",
+    "sidecar.istio.io/proxyMemoryLimit",
+    "sidecar.istio.io/interceptionMode",
+    "sidecar.istio.io/bootstrapOverride",
+    "sidecar.istio.io/userVolume",
+    "sidecar.istio.io/userVolumeMount",
+    "sidecar.istio.io/enableCoreDump",
+    "sidecar.istio.io/logLevel",
+    "sidecar.istio.io/componentLogLevel",
+    "sidecar.istio.io/agentLogLevel",
+    "sidecar.istio.io/extraStatTags",
+    "sidecar.istio.io/statsHistogramBuckets",
+    "sidecar.istio.io/statsCompression",
+    "sidecar.istio.io/statsFlushInterval",
+    "sidecar.istio.io/statsEvictionInterval",
+    "sidecar.istio.io/nativeSidecar",
+    "sidecar.istio.io/status",
+    "status.sidecar.istio.io/port",
+    "readiness.status.sidecar.istio.io/initialDelaySeconds",
+    "readiness.status.sidecar.istio.io/periodSeconds",
+    "readiness.status.sidecar.istio.io/failureThreshold",
+    "readiness.status.sidecar.istio.io/applicationPorts",
+    "traffic.sidecar.istio.io/includeOutboundIPRanges",
+    "traffic.sidecar.istio.io/excludeOutboundIPRanges",
+    "traffic.sidecar.istio.io/includeInboundPorts",
+    "traffic.sidecar.istio.io/excludeInboundPorts",
+    "traffic.sidecar.istio.io/includeOutboundPorts",
+    "traffic.sidecar.istio.io/excludeOutboundPorts",
+    "traffic.sidecar.istio.io/excludeInterfaces",
+    "istio.io/reroute-virtual-interfaces",
+    "prometheus.istio.io/merge-metrics",
+    "proxy.istio.io/overrides",
+    "inject.istio.io/templates",
+    "ambient.istio.io/bypass-inbound-capture",
+    "ambient.istio.io/dns-capture",
+]
+_GIVEN_UP = [
+    "sidecar.istio.io/controlPlaneAuthPolicy",
+    "sidecar.istio.io/discoveryAddress",
+    "sidecar.istio.io/statsInclusionPrefixes",
+    "sidecar.istio.io/statsInclusionSuffixes",
+    "sidecar.istio.io/statsInclusionRegexps",
+    "traffic.sidecar.istio.io/kubevirtInterfaces",
+]
+_OF_WORKLOAD_ENTRIES = [
+    "istio.io/autoRegistrationGroup",
+    "istio.io/workloadController",
+    "istio.io/connectedAt",
+    "istio.io/disconnectedAt",
+]
+_OF_GATEWAYS = [
+    "networking.istio.io/address-type",
+    "networking.istio.io/service-type",
+    "gateway.istio.io/service-account",
+    "gateway.istio.io/name-override",
+]
 _INSTALLERS = (
     "install.operator.istio.io/chart-owner install.operator.istio.io/owner-generation"
     " install.operator.istio.io/version"

@@ -40,7 +40,6 @@ from mizzen.analysis.analyzers.virtual_service_delegates import virtual_service_
 from mizzen.analysis.analyzers.virtual_service_destinations import virtual_service_destinations
 from mizzen.analysis.analyzers.virtual_service_gateways import virtual_service_gateways
 from mizzen.analysis.analyzers.virtual_service_hosts import virtual_service_hosts
-from mizzen.analysis.analyzers.virtual_service_rules import virtual_service_rules
 from mizzen.analysis.analyzers.virtual_service_subsets import virtual_service_subsets
 from mizzen.analysis.analyzers.webhooks import webhooks
 
@@ -49,7 +48,6 @@ ANALYZERS: tuple[Analyzer, ...] = (
     virtual_service_hosts,
     virtual_service_destinations,
     virtual_service_subsets,
-    virtual_service_rules,
     virtual_service_claims,
     virtual_service_delegates,
     destination_rule_subsets,

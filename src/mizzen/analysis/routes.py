@@ -1,10 +1,10 @@
 """Every place of a VirtualService that names a destination, with its path."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mizzen.config.resource import Path
-from mizzen.config.types.networking import Destination, VirtualService
+from mizzen.config.types.networking import Destination, HTTPRoute, TCPRoute, TLSRoute, VirtualService
 
 
 class Target(NamedTuple):
@@ -15,7 +15,9 @@ class Target(NamedTuple):
 
 def targets(spec: VirtualService) -> Iterator[Target]:
     """Of HTTP, TLS and TCP routes, then mirrors."""
-    for protocol, routes in (("http", spec.http), ("tls", spec.tls), ("tcp", spec.tcp)):
+    protocols: tuple[tuple[str, Sequence[HTTPRoute | TLSRoute | TCPRoute]], ...]
+    protocols = (("http", spec.http), ("tls", spec.tls), ("tcp", spec.tcp))
+    for protocol, routes in protocols:
         for index, route in enumerate(routes):
             for number, weighted in enumerate(route.route):
                 path = ("spec", protocol, index, "route", number, "destination")

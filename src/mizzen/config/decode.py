@@ -126,8 +126,7 @@ class _Reading:
         if isinstance(meta, tuple) or isinstance(spec, tuple):
             self._report(document, key, findings)
             self.broken.append(key)
-            if (salvaged := _salvaged(kind, key, item)) is not None:
-                self.salvaged.append(Located(salvaged, document.file, document, status))
+            self.salvaged.append(Located(_salvaged(kind, key, item), document.file, document, status))
             return
         resource = Resource(key, spec, meta.labels, _annotations(meta), meta.creation_timestamp)
         located = Located(resource, document.file, document, status)
@@ -237,11 +236,9 @@ def _annotations(meta: ObjectMeta) -> FrozenMap[str, str]:
     return FrozenMap({name: text for name, text in meta.annotations.items() if name != _LAST_APPLIED})
 
 
-def _salvaged(kind: Kind, key: ResourceKey, item: dict[str, Any]) -> Resource[object] | None:
+def _salvaged(kind: Kind, key: ResourceKey, item: dict[str, Any]) -> Resource[object]:
     meta = salvage(item.get("metadata"), ObjectMeta)
     spec = salvage(item if kind.is_whole else item.get("spec"), kind.spec)
-    if meta is None or spec is None:
-        return None
     return Resource(key, spec, meta.labels, _annotations(meta), meta.creation_timestamp)
 
 

@@ -19,59 +19,54 @@ M = TypeVar("M", bound=Message)
 _MISFIT = object()
 
 
-def salvage(value: Any, wanted: type[M]) -> M | None:
-    """The typed value; None where not even the zeros of required fields make one."""
-    try:
-        return msgspec.convert(_message(value, wanted), wanted, dec_hook=from_plain)
-    except (msgspec.ValidationError, RecursionError):
-        return None
-
-
-def _message(value: Any, wanted: type[Message]) -> dict[str, Any]:
+def salvage(value: Any, wanted: type[M]) -> M:
+    """The typed value. It may break the bounds of its type: an empty list where the API wants an item, for example."""
     given = value if type(value) is dict else {}
     fitted: dict[str, Any] = {}
-    for name, (of_member, required) in members_of(wanted).items():
-        member = _fit(given[name], of_member) if given.get(name) is not None else _MISFIT
+    members = members_of(wanted)
+    for field in msgspec.structs.fields(wanted):
+        of_member, required = members[field.encode_name]
+        plain = given.get(field.encode_name)
+        member = _MISFIT if plain is None else _fit(plain, of_member)
         if member is not _MISFIT:
-            fitted[name] = member
+            fitted[field.name] = member
         elif required:
-            fitted[name] = _zero(of_member)
-    return fitted
+            fitted[field.name] = _zero(of_member)
+    return wanted(**fitted)
 
 
 def _fit(value: Any, wanted: Any) -> Any:
+    """The typed value, or _MISFIT."""
     origin = get_origin(wanted)
+    if origin is Annotated:
+        return _fit(value, get_args(wanted)[0])
     if origin is tuple:
         return _items(value, get_args(wanted)[0])
     if origin is FrozenMap:
         return _map(value, get_args(wanted)[1])
     if origin in (Union, types.UnionType):
-        return _choice(value, [choice for choice in get_args(wanted) if choice is not type(None)])
+        choices = (choice for choice in get_args(wanted) if choice is not type(None))
+        return next((fitted for choice in choices if (fitted := _fit(value, choice)) is not _MISFIT), _MISFIT)
     if isinstance(wanted, type) and issubclass(wanted, Message):
-        return _message(value, wanted) if type(value) is dict else _MISFIT
+        return salvage(value, wanted) if type(value) is dict else _MISFIT
     try:
-        msgspec.convert(value, wanted, dec_hook=from_plain)
+        return msgspec.convert(value, wanted, dec_hook=from_plain)
     except (msgspec.ValidationError, ValueError, TypeError):
         return _MISFIT
-    return value
 
 
 def _items(value: Any, item: Any) -> Any:
     if type(value) is not list:
         return _MISFIT
     fitted = (_fit(each, item) for each in value)
-    return [_zero(item) if each is _MISFIT else each for each in fitted]
+    return tuple(_zero(item) if each is _MISFIT else each for each in fitted)
 
 
 def _map(value: Any, item: Any) -> Any:
     if type(value) is not dict:
         return _MISFIT
     fitted = ((key, _fit(each, item)) for key, each in value.items() if type(key) is str)
-    return {key: each for key, each in fitted if each is not _MISFIT}
-
-
-def _choice(value: Any, choices: list[Any]) -> Any:
-    return next((fitted for choice in choices if (fitted := _fit(value, choice)) is not _MISFIT), _MISFIT)
+    return FrozenMap({key: each for key, each in fitted if each is not _MISFIT})
 
 
 def _zero(wanted: Any) -> Any:
@@ -80,13 +75,13 @@ def _zero(wanted: Any) -> Any:
     if origin is Annotated:
         return _zero(get_args(wanted)[0])
     if origin is tuple:
-        return []
+        return ()
     if origin is FrozenMap:
-        return {}
+        return FrozenMap()
     if not isinstance(wanted, type):
         return None
     if issubclass(wanted, Message):
-        return _message({}, wanted)
+        return salvage({}, wanted)
     if issubclass(wanted, Enum):
-        return next(iter(wanted)).value
+        return next(iter(wanted))
     return {str: "", int: 0, float: 0.0, bool: False}.get(wanted)

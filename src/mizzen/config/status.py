@@ -51,8 +51,10 @@ def read_status(value: Any) -> Status | None:
 def _conditions(value: Any, path: Path) -> Iterator[Condition]:
     for index, each in enumerate(_list(value)):
         if isinstance(each, dict):
-            texts = (_text(each, name) for name in ("type", "status", "reason", "message"))
-            yield Condition(*texts, (*path, index))
+            kind, status, reason, message = (
+                _text(each, name) for name in ("type", "status", "reason", "message")
+            )
+            yield Condition(kind, status, reason, message, (*path, index))
 
 
 def _list(value: Any) -> list[Any]:

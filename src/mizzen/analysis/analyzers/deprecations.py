@@ -13,8 +13,8 @@ def deprecations(_db: Database, resource: Resource[VirtualService | Sidecar]) ->
     if isinstance(spec, VirtualService):
         for index, http in enumerate(spec.http):
             if http.fault is not None and http.fault.delay is not None and http.fault.delay.percent > 0:
-                path = ("spec", "http", index, "fault", "delay", "percent")
-                yield Finding("IST0002", path, "percent is deprecated", "write percentage: {value: 50}")
+                delay = ("spec", "http", index, "fault", "delay", "percent")
+                yield Finding("IST0002", delay, "percent is deprecated", "write percentage: {value: 50}")
     elif spec.outbound_traffic_policy is not None and spec.outbound_traffic_policy.egress_proxy is not None:
         path = ("spec", "outboundTrafficPolicy", "egressProxy")
         yield Finding("IST0002", path, "egressProxy is ignored", "remove it, and route by a VirtualService")

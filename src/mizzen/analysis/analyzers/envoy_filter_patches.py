@@ -3,58 +3,70 @@
 Source: which operation Istio allows for which object, and that relative operations depend on what was applied before.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.config.diagnostics import Finding
-from mizzen.config.resource import Path, Resource
+from mizzen.config.resource import Resource
 from mizzen.config.types.envoy_filter import EnvoyConfigObjectPatch, EnvoyFilter
 from mizzen.incremental import Database
 
 _ROUTES = frozenset({"ROUTE_CONFIGURATION", "HTTP_ROUTE"})
-_FILTERS = frozenset({"NETWORK_FILTER", "HTTP_FILTER"})
+_REPLACEABLE = frozenset({"NETWORK_FILTER", "HTTP_FILTER", "VIRTUAL_HOST"})
 _RELATIVE = frozenset({"INSERT_BEFORE", "INSERT_AFTER", "REMOVE", "REPLACE"})
+
+# Code -> what is wrong, what to do. One finding of a code names all patches that it is about.
+_TOLD: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "IST0151": (
+            "the operation depends on what other EnvoyFilters did before, and there is no priority",
+            "set spec.priority, or use INSERT_FIRST or ADD",
+        ),
+        "IST0152": ("REPLACE works for filters and virtual hosts only", "use MERGE, or REMOVE and ADD"),
+        "IST0153": ("ADD is ignored for routes and route configurations", "use MERGE"),
+        "IST0154": (
+            "REMOVE is ignored for routes and route configurations",
+            "use MERGE, or REMOVE the virtual host",
+        ),
+        "IST0155": (
+            "the operation depends on a filter that another patch makes for one proxyVersion only",
+            "set spec.priority, or use INSERT_FIRST or ADD",
+        ),
+    }
+)
 
 
 @analyzer("EnvoyFilter", codes="IST0151 IST0152 IST0153 IST0154 IST0155")
 def envoy_filter_patches(_db: Database, resource: Resource[EnvoyFilter]) -> Findings:
     versioned: set[str] = set()  # filters that an earlier patch touches for one version of the proxy only
+    wrong: dict[str, list[int]] = {}
     for index, patch in enumerate(resource.spec.config_patches):
         if patch.patch is None:
-            return  # nothing behind it is applied either
-        path = ("spec", "configPatches", index)
+            break  # nothing behind it is applied either
         name = _filter_name(patch)
-        misused = _misuse(patch, path)
-        if misused is not None:
-            yield misused
-        elif patch.patch.operation.value in _RELATIVE and not resource.spec.priority:
-            yield _relative(patch.patch.operation.value, path, versioned=name in versioned)
+        code = _misuse(patch)
+        if not code and patch.patch.operation.value in _RELATIVE and not resource.spec.priority:
+            code = "IST0155" if name in versioned else "IST0151"
+        if code:
+            wrong.setdefault(code, []).append(index)
         if patch.match is not None and patch.match.proxy is not None and patch.match.proxy.proxy_version:
             versioned.add(name)
+    for code, (first, *others) in wrong.items():
+        message, hint = _TOLD[code]
+        also = f" (also configPatches {', '.join(map(str, others))})" if others else ""
+        yield Finding(code, ("spec", "configPatches", first, "patch", "operation"), message + also, hint)
 
 
-def _misuse(patch: EnvoyConfigObjectPatch, path: Path) -> Finding | None:
+def _misuse(patch: EnvoyConfigObjectPatch) -> str:
+    """The code for an operation that is never possible for the object; "" where it is."""
     operation = patch.patch.operation.value if patch.patch else ""
     target = patch.apply_to.value
-    where = (*path, "patch", "operation")
     if operation == "ADD" and target in _ROUTES:
-        return Finding("IST0153", where, f"ADD is ignored for {target}", "use MERGE")
+        return "IST0153"
     if operation == "REMOVE" and target in _ROUTES:
-        return Finding(
-            "IST0154", where, f"REMOVE is ignored for {target}", "use MERGE, or remove the virtual host"
-        )
-    if operation == "REPLACE" and target not in _FILTERS:
-        message = f"REPLACE works for HTTP_FILTER and NETWORK_FILTER only, not for {target}"
-        return Finding("IST0152", where, message, "use MERGE, or REMOVE and ADD")
-    return None
-
-
-def _relative(operation: str, path: Path, *, versioned: bool) -> Finding:
-    where = (*path, "patch", "operation")
-    hint = "set spec.priority, or use INSERT_FIRST or ADD"
-    if versioned:
-        message = f"{operation} depends on a filter that another patch makes for one proxyVersion only"
-        return Finding("IST0155", where, message, hint)
-    message = f"{operation} depends on what other EnvoyFilters did before, and there is no priority"
-    return Finding("IST0151", where, message, hint)
+        return "IST0154"
+    return "IST0152" if operation == "REPLACE" and target not in _REPLACEABLE else ""
 
 
 def _filter_name(patch: EnvoyConfigObjectPatch) -> str:

@@ -6,7 +6,7 @@ from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.inputs import REMOTE, REMOTE_BY_KEY
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Path, Resource
-from mizzen.config.types.core import ServiceSpec
+from mizzen.config.types.core import ServicePort, ServiceSpec
 from mizzen.incremental import Database
 
 
@@ -35,5 +35,5 @@ def _differences(one: ServiceSpec, other: ServiceSpec) -> Iterator[tuple[str, st
         yield "ports", "other ports"
 
 
-def _by_name(spec: ServiceSpec) -> list[object]:
+def _by_name(spec: ServiceSpec) -> list[ServicePort]:
     return sorted(spec.ports, key=lambda port: port.name)

@@ -16,11 +16,16 @@ _CAPTURE, _ALLOCATE = "ISTIO_META_DNS_CAPTURE", "ISTIO_META_DNS_AUTO_ALLOCATE"
 def service_entry_addresses(db: Database, resource: Resource[ServiceEntry]) -> Findings:
     if resource.spec.addresses or _allocated(db, resource):
         return
-    for index, port in enumerate(resource.spec.ports):
-        if port.protocol.upper() in {"", "TCP"}:
-            message = f"port {port.number} carries TCP, which only an address tells apart, and there is none"
-            hint = "add addresses, or name a protocol with host names (HTTP, TLS)"
-            yield Finding("IST0134", ("spec", "ports", index), message, hint)
+    plain = [
+        (index, port)
+        for index, port in enumerate(resource.spec.ports)
+        if port.protocol.upper() in {"", "TCP"}
+    ]
+    if plain:
+        numbers = ", ".join(str(port.number) for _, port in plain)
+        message = f"TCP (port {numbers}) is told apart by address only, and there is none"
+        hint = "add addresses, or name a protocol with host names (HTTP, TLS)"
+        yield Finding("IST0134", ("spec", "ports", plain[0][0]), message, hint)
 
 
 def _allocated(db: Database, resource: Resource[ServiceEntry]) -> bool:

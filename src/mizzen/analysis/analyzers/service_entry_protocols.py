@@ -25,7 +25,7 @@ def service_entry_protocols(db: Database, resource: Resource[ServiceEntry]) -> F
     own = _scopes(spec, resource.key.namespace)
     for host in spec.hosts:
         for index, port in enumerate(spec.ports):
-            others = {}
+            others: dict[str, ResourceKey] = {}
             for key in BY_HOST_PORT(db, (host, port.number)):
                 other = spec_of(db, key, ServiceEntry)
                 if other is not None and _meet(own, _scopes(other, key.namespace)):
