@@ -9,11 +9,11 @@ from mizzen.config.decode import decode
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.derive.inputs import RESOURCES, SETTINGS, MeshSettings
 from mizzen.frozen import FrozenMap
-from mizzen.incremental import Database
+from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 from mizzen.proto import api
 from mizzen.translate.built import ResourceRef, origins, resource
-from mizzen.translate.bundle import bundle
+from mizzen.translate.bundle import bundle, members
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource
 
 CLASSES = {
@@ -22,6 +22,12 @@ CLASSES = {
     LISTENER: api.Listener,
     ROUTE: api.RouteConfiguration,
 }
+
+
+@query
+def references(db: Database, view: ProxyView) -> tuple[ResourceRef, ...]:
+    """All resources of a view: what its bundle names."""
+    return tuple(ref for found in bundle(db, view).sets for ref in members(db, found))
 
 
 class Mesh:
@@ -50,10 +56,10 @@ class Mesh:
         return found
 
     def refs(self, view: ProxyView) -> Mapping[tuple[str, str], ResourceRef]:
-        return {(ref.type_url, ref.name): ref for ref in bundle(self.db, view).refs}
+        return {(ref.type_url, ref.name): ref for ref in references(self.db, view)}
 
     def resources(self, view: ProxyView) -> list[DiscoveryResource]:
-        return [resource(self.db, ref) for ref in bundle(self.db, view).refs]
+        return [resource(self.db, ref) for ref in references(self.db, view)]
 
     def messages(self, view: ProxyView, type_url: str) -> dict[str, Message]:
         found = (item for item in self.resources(view) if item.type_url == type_url)

@@ -89,15 +89,17 @@ def _binding(kind: ProxyKind, found: Workload, metadata: Mapping[str, Any]) -> B
                 None  # a gateway never captures; where it has the host to itself it listens on every address
             )
         ports = {
-            _integer(port): _integer(private)
-            for port, private in dict(metadata.get("APP_PORTS") or {}).items()
+            _port(port): _port(private) for port, private in dict(metadata.get("APP_PORTS") or {}).items()
         }
-        proxy_port = _integer(metadata.get("HTTP_PROXY_PORT") or 0) or HTTP_PROXY_PORT
+        proxy_port = _port(metadata.get("HTTP_PROXY_PORT") or HTTP_PROXY_PORT)
     except (TypeError, ValueError) as error:
         raise Rejected(f"the node's metadata for INTERCEPTION_MODE NONE cannot be read: {error}") from error
     return Binding(str(address), proxy_port, FrozenMap(ports))
 
 
-def _integer(number: object) -> int:
-    """A Struct has no integers: 15002 arrives as 15002.0, from some clients as text."""
-    return int(float(str(number)))
+def _port(number: object) -> int:
+    """A Struct has no integers: 15002 arrives as 15002.0, from some clients as text. Raises ValueError."""
+    found = float(str(number))
+    if not found.is_integer() or not 0 < found < 1 << 16:
+        raise ValueError(f"{number!r} is no port")
+    return int(found)

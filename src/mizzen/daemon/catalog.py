@@ -6,7 +6,8 @@ from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import AdmittedProxy, admit
 from mizzen.daemon.views import View, Views
 from mizzen.derive.workloads import workload
-from mizzen.incremental import Database, Observed
+from mizzen.incremental import Database, Failure, Observed
+from mizzen.model.workload import Workload
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node
 from mizzen.xds.resource import Snapshot
@@ -49,17 +50,17 @@ class MeshCatalog:
     def sessions(self) -> Iterator[Session]:
         return iter(tuple(self._sessions))
 
-    @property
-    def views(self) -> Iterator[View]:
-        return iter(self._views)
+    def failures(self) -> Iterator[tuple[str, str, Failure]]:
+        """What could not be made: (type_url, name, why); without a name where a whole list is concerned."""
+        return self._views.failures()
 
     def connect(self, peer: Peer, node: Node) -> Session:
         """Raises Rejected."""
         proxy = admit(self._db, peer, node)
         found = self._db.value(workload, proxy.key)
         assert found is not None, "admit() found it"
-        self._db.observe(workload, proxy.key)
         session = Session(self, proxy, self._views.acquire(proxy.view(found)))
+        self._db.observe(workload, proxy.key)
         self._sessions[session] = None
         return session
 
@@ -81,14 +82,14 @@ class MeshCatalog:
 
     def _move(self, workloads: set[ResourceKey]) -> set[Session]:
         """Proxies whose workload changed may need another view. One that was unregistered keeps what it has: it may be
-        a mistake, and its certificate ends soon enough.
+        a mistake, and its certificate ends soon enough. So does one whose workload cannot be made out (a bug).
         """
         moved = set()
         for session in self._sessions:
             if session.proxy.key not in workloads:
                 continue
-            found = self._db.value(workload, session.proxy.key)
-            if found is None or session.proxy.view(found) == session.view.key:
+            found = self._db.result(workload, session.proxy.key)
+            if not isinstance(found, Workload) or session.proxy.view(found) == session.view.key:
                 continue
             view = self._views.acquire(session.proxy.view(found))
             self._views.release(session.view)

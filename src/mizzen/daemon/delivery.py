@@ -21,7 +21,14 @@ class ChangeRecord:
     revision: int
     time: float
     objects: tuple[ResourceKey, ...]
-    proxies: dict[str, str] = field(default_factory=dict)
+    proxies: dict[str, str]
+    # Whose answer a pending state waits for: a proxy that came back has a new session before its old one is found dead.
+    awaited: dict[str, Session] = field(repr=False)
+
+    def end(self, session: ProxySession, state: str) -> None:
+        if self.awaited.get(session.name) is session:
+            del self.awaited[session.name]
+            self.proxies[session.name] = state
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,9 @@ class DeliveryLog:
 
     def changed(self, revision: int, objects: Sequence[ResourceKey], concerned: Iterable[Session]) -> None:
         """Configuration changed; `concerned` are the proxies that get something else because of it."""
-        record = ChangeRecord(revision, self._now(), tuple(objects))
-        record.proxies = dict.fromkeys(sorted(session.name for session in concerned), "pending")
-        self.changes.appendleft(record)
+        awaited = {session.name: session for session in concerned}
+        proxies = dict.fromkeys(sorted(awaited), "pending")
+        self.changes.appendleft(ChangeRecord(revision, self._now(), tuple(objects), proxies, awaited))
 
     # What discovery tells.
 
@@ -88,30 +95,27 @@ class DeliveryLog:
         self._log(f"{session.name} refused {type_name(type_url)} {resource}: {error}")
         refusal = Refusal(session, type_url, resource, version, error, self._now())
         self.refusals[session.name, type_url, resource] = refusal
-        self._mark(session.name, {"pending": "rejected"})
+        for record in self.changes:
+            record.end(session, "rejected")
 
     def recovered(self, session: ProxySession, type_url: str, resource: str) -> None:
         self.refusals.pop((session.name, type_url, resource), None)
 
     def settled(self, session: ProxySession, revision: int) -> None:
         for record in self.changes:
-            if record.revision <= revision and record.proxies.get(session.name) == "pending":
-                record.proxies[session.name] = "acked"
+            if record.revision <= revision:
+                record.end(session, "acked")
 
     def stalled(self, session: ProxySession, type_url: str, waited_seconds: float) -> None:
         self._metrics.stalls.labels(type_name(type_url)).inc()
         self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {type_name(type_url)}")
 
     def disconnected(self, session: ProxySession) -> None:
-        self._mark(session.name, {"pending": "gone"})
-        for slot in [slot for slot in self.refusals if slot[0] == session.name]:
-            del self.refusals[slot]
-
-    def _mark(self, name: str, states: dict[str, str]) -> None:
         for record in self.changes:
-            state = record.proxies.get(name)
-            if state in states:
-                record.proxies[name] = states[state]
+            record.end(session, "gone")
+        self.refusals = {
+            slot: refusal for slot, refusal in self.refusals.items() if refusal.session is not session
+        }
 
 
 _TYPES = {

@@ -17,7 +17,7 @@ from mizzen.derive.inputs import BY_KIND, UNHEALTHY
 from mizzen.derive.mesh import trust_domain
 from mizzen.derive.services import names
 from mizzen.derive.workloads import workload
-from mizzen.incremental import Database
+from mizzen.incremental import Database, QueryError
 from mizzen.model.identity import SpiffeId
 from mizzen.model.workload import Workload
 from mizzen.proto import api
@@ -80,13 +80,14 @@ class DaemonStatus:
 
     def _workloads(self) -> Iterator[schema.WorkloadStatus]:
         sessions = {session.name: session for session in self.catalog.sessions}
-        sync = {found.session.name: found for found in self.sync()}
+        sync = {found.session: found for found in self.sync()}
         domain = self.db.value(trust_domain)
         for key in BY_KIND(self.db, "WorkloadEntry"):
             found = self.db.value(workload, key)
             if found is not None:
                 name = f"{key.namespace}/{key.name}"
-                yield self._workload(found, domain, sessions.get(name), sync.get(name))
+                session = sessions.get(name)
+                yield self._workload(found, domain, session, sync.get(session) if session else None)
 
     def _workload(
         self, found: Workload, domain: str, session: Session | None, sync: SessionStatus | None
@@ -111,8 +112,11 @@ class DaemonStatus:
         )
 
     def _rejection(self, found: Refusal, located: Mapping[ResourceKey, Located]) -> schema.Rejection:
-        ref = found.session.view.refs.get((found.type_url, found.resource))
-        made_by = origins(self.db, ref) if ref is not None else ()
+        ref = found.session.view.ref(found.type_url, found.resource)
+        try:
+            made_by = origins(self.db, ref) if ref is not None else ()
+        except QueryError:  # it was made then, and cannot be made now: `_diagnostics` says so
+            made_by = ()
         return schema.Rejection(
             proxy=found.session.name,
             type_name=type_name(found.type_url),
@@ -132,16 +136,16 @@ class DaemonStatus:
                 location=str(found.location or ""),
                 hint=found.advice,
             )
-        for view in self.catalog.views:
-            for (type_url, name), failure in view.failures.items():
-                yield schema.DiagnosticReport(
-                    code="MZ0901",
-                    severity="error",
-                    message=f"{type_name(type_url)} {name} could not be made: {failure}",
-                    resource="",
-                    location=failure.where,
-                    hint="this is a bug of Mizzen: please report it; the last good version stays in force",
-                )
+        for type_url, name, failure in self.catalog.failures():
+            what = f"{type_name(type_url)} {name}".strip() or "the configuration of a proxy"
+            yield schema.DiagnosticReport(
+                code="MZ0901",
+                severity="error",
+                message=f"{what} could not be made: {failure}",
+                resource="",
+                location=failure.where,
+                hint="this is a bug of Mizzen: please report it; the last good version stays in force",
+            )
 
     def names(self) -> Mapping[str, Sequence[str]]:
         return dict(self.db.value(names))
@@ -153,13 +157,13 @@ class DaemonStatus:
             return None
         dump: dict[str, dict[str, Any]] = {name: {} for name in _MESSAGES}
         for type_url, resources in session.snapshot().resources.items():
-            message_class: type[Message] = getattr(api, _MESSAGES[type_name(type_url)])
+            kind = type_name(type_url)
+            if kind not in dump:
+                continue  # secrets are shown to nobody
+            message_class: type[Message] = getattr(api, _MESSAGES[kind])
             for name, found in sorted(resources.items()):
-                message = message_class.FromString(found.body)
-                dump[type_name(type_url)][name] = {
-                    "version": found.version,
-                    "config": MessageToDict(message, descriptor_pool=pool()),
-                }
+                config = MessageToDict(message_class.FromString(found.body), descriptor_pool=pool())
+                dump[kind][name] = {"version": found.version, "config": config}
         return dump
 
 

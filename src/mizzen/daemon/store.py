@@ -1,50 +1,53 @@
-"""From sources into the database: a Change becomes one revision."""
+"""From sources into the database: what changed is collected, and becomes one revision when somebody commits it."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.resource import ResourceKey
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.incremental import Database
+from mizzen.incremental.definitions import Input
 from mizzen.sources.change import Change
+
+_Slot = tuple[Input[ResourceKey, Any], ResourceKey]
 
 
 @dataclass(slots=True)
 class Store:
-    """Sets the inputs, and remembers which objects changed since somebody last asked (for the log of changes)."""
+    """Collects changes of the inputs: the last of each entry, so that a storm takes no more room than the mesh.
+
+    Nothing reaches the database before `commit`. So a refresh takes in exactly the revision that it began with, and
+    what the log of changes says of it is true.
+    """
 
     db: Database
-    _changed: dict[ResourceKey, None] = field(default_factory=dict)
+    _pending: dict[_Slot, Any] = field(default_factory=dict)
 
     def apply(self, change: Change) -> bool:
-        """Take in what a source found. False where nothing is different: positions alone change nothing."""
-        with self.db.batch():
-            for located in change.upserts:
-                self._set(located.resource.key, located.resource)
-            for key in change.removals:
-                self._set(key, None)
-        return bool(self._changed)
-
-    def _set(self, key: ResourceKey, resource: Resource[Any] | None) -> None:
-        if RESOURCES(self.db, key) == resource:
-            return
-        self._changed[key] = None
-        if resource is None:
-            self.db.remove(RESOURCES, key)
-        else:
-            self.db.set(RESOURCES, key, resource)
+        """Take in what a source found. False where there is nothing to commit: positions alone change nothing."""
+        for located in change.upserts:
+            self._set(RESOURCES, located.resource.key, located.resource)
+        for key in change.removals:
+            self._set(RESOURCES, key, None)
+            self._set(UNHEALTHY, key, None)
+        return bool(self._pending)
 
     def report_health(self, workload: ResourceKey, reason: str) -> bool:
         """A workload that must get no traffic, by reason; "" where it is well again. True where that is news."""
-        if (UNHEALTHY(self.db, workload) or "") == reason:
-            return False
-        self._changed[workload] = None
-        if reason:
-            self.db.set(UNHEALTHY, workload, reason)
-        else:
-            self.db.remove(UNHEALTHY, workload)
-        return True
+        known = self._pending.get((UNHEALTHY, workload), UNHEALTHY(self.db, workload))
+        self._set(UNHEALTHY, workload, reason or None)
+        return (known or "") != reason
 
-    def take_changed(self) -> tuple[ResourceKey, ...]:
-        changed, self._changed = tuple(self._changed), {}
-        return changed
+    def _set(self, source: Input[ResourceKey, Any], key: ResourceKey, value: Any) -> None:
+        if source(self.db, key) == value:
+            self._pending.pop((source, key), None)
+        else:
+            self._pending[source, key] = value
+
+    def commit(self) -> tuple[ResourceKey, ...]:
+        """Make one revision of what was collected. Returns the objects that it changes."""
+        pending, self._pending = self._pending, {}
+        with self.db.batch():
+            for (source, key), value in pending.items():
+                self.db.set(source, key, value)
+        return tuple(dict.fromkeys(key for _, key in pending))

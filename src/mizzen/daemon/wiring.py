@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -66,15 +66,15 @@ class Daemon:
         self._store = Store(self._db)
         self._source = FileSource(settings.config)
         self._store.apply(self._source.load())
+        self._store.commit()
         self._trust_domain = settings.trust_domain or self._db.value(mesh_config).trust_domain
         self._db.set(SETTINGS, "mesh", MeshSettings(self._trust_domain))
-        self._store.take_changed()
 
         self._registry = CollectorRegistry()
         self._catalog = MeshCatalog(self._db)
         self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
         self._discovery = DiscoveryService(self._catalog, self._delivery)
-        self._refresher = Refresher(self._db, self._take_in, clocks.monotonic)
+        self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
         self._rpc = self._build_rpc()
         self._status = self._build_status()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
@@ -129,7 +129,7 @@ class Daemon:
                 raise UserError(str(error), "choose another with --listen") from error
             await self._admin.listen_unix(settings.admin_socket or settings.state_dir / "admin.sock")
             if settings.admin_fd is not None:
-                await self._admin.listen(socket.socket(fileno=settings.admin_fd))
+                await self._admin.listen(_handed_in(settings.admin_fd))
             elif settings.admin_port:
                 await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
             # What stands after start-up stays: the collector need not look at it again and again.
@@ -149,9 +149,8 @@ class Daemon:
             if self._store.apply(change):
                 self._refresher.request()
 
-    def _take_in(self, observed: Iterable[Observed]) -> None:
+    def _take_in(self, observed: Iterable[Observed], objects: Sequence[ResourceKey]) -> None:
         concerned = self._catalog.take_in(observed)
-        objects = self._store.take_changed()
         if objects:
             self._delivery.changed(self._db.revision, objects, concerned)
 
@@ -168,6 +167,15 @@ class Daemon:
         return Subject(
             found.name, found.namespace, found.canonical_name, found.canonical_revision, "Kubernetes"
         )
+
+
+def _handed_in(descriptor: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise UserError(
+            f"descriptor {descriptor} is not a socket ({error.strerror})", "correct --admin-fd"
+        ) from error
 
 
 def _lifetimes(settings: Settings) -> Lifetimes:

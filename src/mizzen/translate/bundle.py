@@ -26,28 +26,61 @@ from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
-    """The resources of one view, in no order that matters; names are unique within a type."""
+class ResourceSet:
+    """All resources of one type that a proxy should hold: some of its own, and those of a query that it has in common
+    with many others. Views that differ elsewhere have equal sets, which are kept once.
+    """
 
-    refs: tuple[ResourceRef, ...]
+    type_url: str
+    own: tuple[ResourceRef, ...]
+    common: Any = None  # Query[..., tuple[ResourceRef, ...]]; of other types, too
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The resources of one view, a set for each type."""
+
+    sets: tuple[ResourceSet, ...]
 
 
 @query
 def bundle(db: Database, view: ProxyView) -> Bundle:
     """Everything that proxies of a view should hold."""
-    refs: list[ResourceRef] = [*outbound_clusters(db, view.namespace)]
-    refs.append(ResourceRef(CLUSTER, names.BLACK_HOLE, clusters.black_hole_cluster, ()))
+    own = [ResourceRef(CLUSTER, names.BLACK_HOLE, clusters.black_hole_cluster, ())]
     if view.binding is None:
-        refs.append(ResourceRef(CLUSTER, names.PASSTHROUGH, clusters.passthrough_cluster, ()))
+        own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, clusters.passthrough_cluster, ()))
+    common: dict[str, tuple[Any, tuple[Any, ...]]] = dict.fromkeys(
+        (CLUSTER, ENDPOINT), (outbound_clusters, (view.namespace,))
+    )
     if view.kind is ProxyKind.GATEWAY:
-        refs += _gateway(db, view)
+        own += _gateway(db, view)
     else:
-        refs += _inbound(db, view)
-        refs += _outbound(db, view)
-    unique: dict[tuple[str, str], ResourceRef] = {}
-    for ref in refs:
-        unique.setdefault((ref.type_url, ref.name), ref)
-    return Bundle(tuple(unique.values()))
+        own += _inbound(db, view)
+        scope = route_scope(db, view.namespace, view.labels)
+        if view.binding is None:
+            own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, outbound.virtual_outbound, ()))
+            common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
+        else:
+            own += _explicit_proxy(scope, view.binding)
+    return Bundle(
+        tuple(
+            ResourceSet(
+                type_url, tuple(ref for ref in own if ref.type_url == type_url), *common.get(type_url, ())
+            )
+            for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE)
+        )
+    )
+
+
+@query
+def members(db: Database, resources: ResourceSet) -> tuple[ResourceRef, ...]:
+    """The resources of a set; names are unique: the first of a name holds."""
+    unique = {ref.name: ref for ref in reversed(resources.own)}
+    for ref in resources.common(db, *resources.arguments) if resources.common else ():
+        if ref.type_url == resources.type_url:
+            unique.setdefault(ref.name, ref)
+    return tuple(unique.values())
 
 
 @query
@@ -91,15 +124,6 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
     if view.binding is None:
         yield ResourceRef(CLUSTER, names.INBOUND_PASSTHROUGH, clusters.inbound_passthrough_cluster, ())
         yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, (scope,))
-
-
-def _outbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
-    scope = route_scope(db, view.namespace, view.labels)
-    if view.binding is not None:
-        yield from _explicit_proxy(scope, view.binding)
-        return
-    yield ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, outbound.virtual_outbound, ())
-    yield from outbound_listeners(db, scope)
 
 
 def _explicit_proxy(scope: RouteScope, binding: Binding) -> Iterator[ResourceRef]:
