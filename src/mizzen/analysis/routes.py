@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mizzen.config.resource import Path
-from mizzen.config.types.networking import Destination, HTTPRoute, TCPRoute, TLSRoute, VirtualService
+from mizzen.config.types.networking import Destination, HTTPRouteDestination, RouteDestination, VirtualService
 
 
 class Target(NamedTuple):
@@ -15,16 +15,20 @@ class Target(NamedTuple):
 
 def targets(spec: VirtualService) -> Iterator[Target]:
     """Of HTTP, TLS and TCP routes, then mirrors."""
-    protocols: tuple[tuple[str, Sequence[HTTPRoute | TLSRoute | TCPRoute]], ...]
-    protocols = (("http", spec.http), ("tls", spec.tls), ("tcp", spec.tcp))
-    for protocol, routes in protocols:
-        for index, route in enumerate(routes):
-            for number, weighted in enumerate(route.route):
-                path = ("spec", protocol, index, "route", number, "destination")
-                yield Target(path, weighted.destination)
+    yield from _weighted("http", [route.route for route in spec.http])
+    yield from _weighted("tls", [route.route for route in spec.tls])
+    yield from _weighted("tcp", [route.route for route in spec.tcp])
     for index, http in enumerate(spec.http):
         if http.mirror is not None:
             yield Target(("spec", "http", index, "mirror"), http.mirror, mirror=True)
         for number, mirror in enumerate(http.mirrors):
             path = ("spec", "http", index, "mirrors", number, "destination")
             yield Target(path, mirror.destination, mirror=True)
+
+
+def _weighted(
+    protocol: str, rules: Sequence[Sequence[HTTPRouteDestination | RouteDestination]]
+) -> Iterator[Target]:
+    for index, rule in enumerate(rules):
+        for number, weighted in enumerate(rule):
+            yield Target(("spec", protocol, index, "route", number, "destination"), weighted.destination)

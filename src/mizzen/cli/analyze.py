@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("text", "json", "sarif", "github")
 FAIL_ON = ("error", "warning", "info", "never")
+_HERE = (".",)
 _LARGEST_CERTIFICATE = 1 << 20  # bytes
 
 
@@ -86,15 +87,26 @@ def command(
     PATHs are files, folders, or "-" for standard input; without any, the folder that you are in. The exit status is 1 where a
     finding is as severe as --fail-on says.
     """
-    from mizzen.analysis.offline import database
-
     reading = read(paths)
-    db = database(reading.located, datetime.now(UTC))
+    db = _database(reading, paths or _HERE)
     choice = Choice(output, fail_on, suppress, namespace)
     if posture:
         return _posture(db, reading, choice)
     found = _extra(db) if everything else _default(db)
     return finish(reading, (*reading.diagnostics, *_diagnosed(reading, found)), choice)
+
+
+def _database(reading: "Reading", paths: tuple[str, ...]) -> "Database":
+    from mizzen.analysis.offline import database
+    from mizzen.cli.lab_workloads import lab_workloads
+    from mizzen.derive.inputs import RESOURCES
+
+    db = database(reading.located, datetime.now(UTC))
+    with db.batch():
+        for workload in lab_workloads(paths):
+            if workload.key not in reading.located:
+                db.set(RESOURCES, workload.key, workload)
+    return db
 
 
 def read(paths: tuple[str, ...]) -> "Reading":
@@ -105,7 +117,7 @@ def read(paths: tuple[str, ...]) -> "Reading":
     missing = [path for path in paths if path != STDIN and not Path(path).exists()]
     if missing:
         raise click.UsageError(f'there is no file or folder "{missing[0]}"', click.get_current_context())
-    return read_files(paths or (".",))
+    return read_files(paths or _HERE)
 
 
 def _default(db: "Database") -> "Iterable[Found]":

@@ -16,6 +16,8 @@ def gateway_ports(db: Database, resource: Resource[Gateway]) -> Findings:
     if not workloads:
         yield no_workload(selector_text(selector))
         return
+    if any(workload.kind == "WorkloadEntry" for workload in workloads):
+        return  # a host is reached at its own address, without a Service
     reachable = {port for workload in workloads for port in service_ports(db, workload)}
     for index, server in enumerate(resource.spec.servers):
         if server.port.number not in reachable:
