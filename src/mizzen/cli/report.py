@@ -30,12 +30,16 @@ def width() -> int | None:
 
 
 def print_report(diagnostics: Sequence[Diagnostic], columns: int | None) -> None:
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for index, (_, group) in enumerate(groupby(diagnostics, _file)):
         if index:
             click.echo()
-        for line in _lines(group, columns):
-            click.echo(line, color=colour)
+        _print(_lines(group, columns))
+
+
+def _print(lines: Iterable[str]) -> None:
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in lines:
+        click.echo(line, color=colour)
 
 
 def _file(diagnostic: Diagnostic) -> str:
@@ -77,13 +81,11 @@ def print_check(
     """A question of the posture report, with its answer."""
     mark = click.style("pass", fg="green", bold=True) if passed else click.style("fail", fg="red", bold=True)
     first, *rest = _wrapped(f"pass  {question}", columns, "")
-    click.echo(first.replace("pass", mark, 1))
-    for line in rest:
-        click.echo(line)
+    _print([first.replace("pass", mark, 1), *rest])
     if found:
-        for line in _wrapped(f"why: {why}", columns, _INDENT):
-            click.echo(click.style(line, dim=True))
-        print_report(found, columns)
+        _print(click.style(line, dim=True) for line in _wrapped(why[0].upper() + why[1:], columns, _INDENT))
+        inner = None if columns is None else columns - len(_INDENT)
+        _print(_INDENT + line for line in _lines(found, inner))
 
 
 def counted(number: int, noun: str) -> str:

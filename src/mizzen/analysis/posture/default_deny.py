@@ -2,15 +2,12 @@
 
 from mizzen.analysis.objects import resources
 from mizzen.analysis.posture.check import Weaknesses, check
+from mizzen.analysis.posture.namespaces import listed, used_namespaces
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource
 from mizzen.config.types.security import Action, AuthorizationPolicy, Rule
-from mizzen.derive.inputs import BY_KIND
 from mizzen.derive.mesh import root_namespace
 from mizzen.incremental import Database
-
-_SERVED = ("Service", "ServiceEntry", "WorkloadEntry", "Pod", "Deployment")
-_MOST_NAMED = 5
 
 
 @check(
@@ -21,14 +18,10 @@ _MOST_NAMED = 5
 def default_deny(db: Database) -> Weaknesses:
     closed = {policy.key.namespace for policy in resources(db, "AuthorizationPolicy") if _denies_all(policy)}
     root = root_namespace(db)
-    used = {key.namespace for kind in _SERVED for key in BY_KIND(db, kind)} - {root}
-    still_open = sorted(used - closed)
-    if root in closed or (used and not still_open):
+    still_open = used_namespaces(db) - closed
+    if root in closed or not still_open:
         return
-    named = ", ".join(still_open[:_MOST_NAMED]) + (", ..." if len(still_open) > _MOST_NAMED else "")
-    message = (
-        f"no AuthorizationPolicy denies by default in {named}" if named else "no policy denies by default"
-    )
+    message = f"no AuthorizationPolicy denies by default in {listed(still_open)}"
     hint = (
         f"add an AuthorizationPolicy with an empty spec to {root} (all namespaces), then allow what is needed"
     )

@@ -2,6 +2,7 @@
 
 from mizzen.analysis.objects import resources
 from mizzen.analysis.posture.check import Weaknesses, check
+from mizzen.analysis.posture.namespaces import listed, used_namespaces
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource
 from mizzen.config.types.networking import ClientTLSMode
@@ -34,8 +35,10 @@ def mutual_tls(db: Database) -> Weaknesses:
                 path = ("spec", "portLevelMtls", port, "mode")
                 yield policy.key, Finding(code, path, f"port {port}: {what}", _FIX)
     root = root_namespace(db)
-    if not any(policy.key.namespace == root and _says_mode(policy) for policy in policies):
-        message = "no PeerAuthentication holds for the whole mesh: plain text is accepted wherever nothing else is said"
+    decided = {policy.key.namespace for policy in policies if _says_mode(policy)}
+    undecided = used_namespaces(db) - decided
+    if root not in decided and undecided:
+        message = f"no PeerAuthentication holds for {listed(undecided)}, nor for the mesh: plain text is accepted there"
         hint = f"add one named default to {root} with mtls.mode: STRICT"
         yield None, Finding("MZ0301", (), message, hint)
     yield from _callers(db)
