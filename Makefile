@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check conformance bench fuzz soak lint format specs-update lock ci-setup clean
+.PHONY: help setup demo test check docs conformance bench fuzz soak lint format specs-update lock ci-setup clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +39,10 @@ format: $(SET_UP) ## rewrite the code in the project's format
 
 specs-update: $(SET_UP) ## fill the snapshots of tests/specs; read the diff
 	@$(BIN)/python -m pytest -q tests/specs --update-specs
+
+docs: $(SET_UP) ## write the pages that come from the code
+	@$(BIN)/python scripts/support_page.py
+	@$(BIN)/python scripts/analysis_page.py
 
 conformance: $(SET_UP) ## Istio's own cases (../shared/conformance or MIZZEN_CONFORMANCE); SETS="authz ..." for some
 	@$(BIN)/python -m tests.conformance $(SETS)

@@ -80,7 +80,7 @@ def test_every_option_is_documented(name):
 
 
 def test_every_code_is_documented_as_the_catalogue_has_it():
-    page = read("docs/diagnostics.md")
+    page = read("docs/diagnostics.md") + read("docs/analysis.md")
     for code in CATALOGUE.values():
         words = section(page, f"### {code.code} {code.title}")
         advice = code.what_to_do[0].upper() + code.what_to_do[1:]
@@ -89,7 +89,8 @@ def test_every_code_is_documented_as_the_catalogue_has_it():
 
 def test_every_code_of_the_source_is_documented_and_no_other():
     used = {code for path in python_files("src") for code in re.findall(r'"((?:MZ|IST)\d{4})"', read(path))}
-    documented = re.findall(r"^### ((?:MZ|IST)\d{4}) ", read("docs/diagnostics.md"), re.MULTILINE)
+    pages = read("docs/diagnostics.md") + read("docs/analysis.md")
+    documented = re.findall(r"^### ((?:MZ|IST)\d{4}) ", pages, re.MULTILINE)
     assert sorted(documented) == sorted(used)
 
 

@@ -13,9 +13,10 @@ from scripts.support_page import EFFECTIVE, OF_KUBERNETES, fields, is_below
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_says_what_the_code_says():
+@pytest.mark.parametrize("script", ["support_page.py", "analysis_page.py"])
+def test_the_page_says_what_the_code_says(script):
     done = subprocess.run(
-        [sys.executable, "scripts/support_page.py", "--check"],
+        [sys.executable, f"scripts/{script}", "--check"],
         check=False,
         cwd=ROOT,
         capture_output=True,
