@@ -48,6 +48,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("analyze", "Find mistakes in configuration, or report how secure it is"),
             Entry("validate", "Check every object of configuration by itself"),
+            Entry("crds", "Print CustomResourceDefinitions of Istio's kinds"),
         ),
     ),
     (

@@ -507,7 +507,7 @@ class TrafficPolicy(Message):
     connection_pool: ConnectionPoolSettings | None = None  # None: the mesh's, then Envoy's limits
     outlier_detection: OutlierDetection | None = None  # None: the mesh's, then off
     tls: ClientTLSSettings | None = None  # None: automatic mTLS
-    port_level_settings: tuple[PortTrafficPolicy, ...] = ()  # for single ports
+    port_level_settings: Annotated[tuple[PortTrafficPolicy, ...], Meta(max_length=4096)] = ()  # for single ports
     tunnel: TunnelSettings | None = None  # through an HTTP proxy; None: straight
     proxy_protocol: ProxyProtocol | None = None  # header that is sent first; None: none
     retry_budget: RetryBudget | None = None  # instead of max_retries; None: that
