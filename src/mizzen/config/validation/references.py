@@ -6,7 +6,7 @@ from typing import Final
 
 from mizzen.config.resource import Path
 from mizzen.config.types.networking import Destination
-from mizzen.config.types.security import PolicyTargetReference
+from mizzen.config.types.targets import PolicyTargetReference
 from mizzen.config.validation import hosts, ports
 from mizzen.config.validation.rules import Findings, at_most_one, invalid, questionable
 
