@@ -127,7 +127,7 @@ def service_selector(db: Database, key: ResourceKey) -> FrozenMap[str, str]:
 
 
 @query
-def service_ports(db: Database, key: ResourceKey) -> frozenset[int]:
+def reachable_ports(db: Database, key: ResourceKey) -> frozenset[int]:
     """The ports at which a workload can be reached through Services: as callers know them, and as the workload does.
 
     A gateway listens on the target of the Service's port that it names, so both numbers name the port.

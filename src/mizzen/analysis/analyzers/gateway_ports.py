@@ -2,7 +2,7 @@
 
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.selectors import selector_text
-from mizzen.analysis.workloads import selected, service_ports
+from mizzen.analysis.workloads import selected, reachable_ports
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource
 from mizzen.config.types.networking import Gateway
@@ -18,7 +18,7 @@ def gateway_ports(db: Database, resource: Resource[Gateway]) -> Findings:
         return
     if any(workload.kind == "WorkloadEntry" for workload in workloads):
         return  # a host is reached at its own address, without a Service
-    reachable = {port for workload in workloads for port in service_ports(db, workload)}
+    reachable = {port for workload in workloads for port in reachable_ports(db, workload)}
     for index, server in enumerate(resource.spec.servers):
         if server.port.number not in reachable:
             message = f"no Service of the gateway's workloads ({selector_text(selector)}) leads to port {server.port.number}"
