@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform
 
 import msgspec
@@ -65,7 +66,8 @@ _LONGEST_SECONDS = 315_576_000_000  # google.protobuf.Duration: 10,000 years
 class Duration(timedelta):
     """A timedelta that is written as Go and protobuf write it: "10s", "1h30m", "0.5s", "100ms".
 
-    It equals and hashes as a timedelta. Parts of a microsecond are rounded (Envoy's timers are milliseconds).
+    It equals and hashes as a timedelta. Parts of a microsecond are rounded up, away from zero: who asks for whole
+    milliseconds (Envoy's timers) must not be misled.
     """
 
     __slots__ = ()
@@ -80,7 +82,8 @@ class Duration(timedelta):
         microseconds = sum(float(number) * _UNIT_MICROSECONDS[unit] for number, unit in _TERM.findall(text))
         if microseconds > _LONGEST_SECONDS * 1_000_000:
             raise ValueError(f'"{text}" is longer than the 10,000 years that the API allows')
-        return cls(microseconds=-round(microseconds) if text[0] == "-" else round(microseconds))
+        whole = ceil(round(microseconds, 3))  # to nanoseconds first: floats are not exact
+        return cls(microseconds=-whole if text[0] == "-" else whole)
 
 
 class Struct(FrozenMap[str, Any]):
