@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def _made(folder: Path, case: Mapping[str, Any]) -> Iterator[Message]:
     clusters = [*(case.get("clusters") or {"": case["input_files"]}).items()]
     readings = {name: _read(folder, files, case) for name, files in clusters}
     first, *others = readings.values()
-    db = database(first.located, None)
+    db = database(first.located, datetime.now(UTC))
     for name, other in zip([name for name, _ in clusters[1:]], others, strict=True):
         for key, located in other.located.items():
             db.set(REMOTE, (name, key), located.resource)

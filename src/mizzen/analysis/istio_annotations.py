@@ -94,8 +94,7 @@ VALUES: Mapping[str, Callable[[str], str]] = MappingProxyType(
 )
 """Name -> what is wrong with a value, "" where nothing is."""
 
-_OF_PODS = [
-    "alpha.istio.io/identity",
+_OF_PODS = (
     "sidecar.istio.io/rewriteAppHTTPProbers",
     "sidecar.istio.io/proxyImage",
     "sidecar.istio.io/proxyImageType",
@@ -136,30 +135,33 @@ _OF_PODS = [
     "inject.istio.io/templates",
     "ambient.istio.io/bypass-inbound-capture",
     "ambient.istio.io/dns-capture",
-]
-_GIVEN_UP = [
+)
+_GIVEN_UP = (
+    "alpha.istio.io/identity",
     "sidecar.istio.io/controlPlaneAuthPolicy",
     "sidecar.istio.io/discoveryAddress",
     "sidecar.istio.io/statsInclusionPrefixes",
     "sidecar.istio.io/statsInclusionSuffixes",
     "sidecar.istio.io/statsInclusionRegexps",
     "traffic.sidecar.istio.io/kubevirtInterfaces",
-]
-_OF_WORKLOAD_ENTRIES = [
+)
+_OF_WORKLOAD_ENTRIES = (
     "istio.io/autoRegistrationGroup",
     "istio.io/workloadController",
     "istio.io/connectedAt",
     "istio.io/disconnectedAt",
-]
-_OF_GATEWAYS = [
+)
+_OF_GATEWAYS = (
     "networking.istio.io/address-type",
     "networking.istio.io/service-type",
     "gateway.istio.io/service-account",
     "gateway.istio.io/name-override",
-]
-_INSTALLERS = (
-    "install.operator.istio.io/chart-owner install.operator.istio.io/owner-generation"
-    " install.operator.istio.io/version"
+)
+_OF_ANYTHING = (
+    "install.operator.istio.io/chart-owner",
+    "install.operator.istio.io/owner-generation",
+    "install.operator.istio.io/version",
+    "galley.istio.io/analyze-suppress",
 )
 
 
@@ -169,9 +171,7 @@ def _all() -> Iterator[Annotation]:
     yield from (Annotation(name, ("Pod",), deprecated=True) for name in _GIVEN_UP)
     yield from (Annotation(name, ("WorkloadEntry",)) for name in _OF_WORKLOAD_ENTRIES)
     yield from (Annotation(name, ("Gateway",)) for name in _OF_GATEWAYS)
-    yield from (
-        Annotation(name, (ANY,)) for name in (*_INSTALLERS.split(), "galley.istio.io/analyze-suppress")
-    )
+    yield from (Annotation(name, (ANY,)) for name in _OF_ANYTHING)
     for name in ("alpha.istio.io/kubernetes-serviceaccounts", "alpha.istio.io/canonical-serviceaccounts"):
         yield Annotation(name, ("Service",), deprecated=True)
     yield Annotation("networking.istio.io/exportTo", ("Service",))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.objects import spec_of
 from mizzen.analysis.selectors import selector_text
+from mizzen.analysis.workloads import selected
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import Gateway, Server
@@ -34,7 +35,7 @@ def gateway_conflicts(db: Database, resource: Resource[Gateway]) -> Findings:
     selector = resource.spec.selector
     for index, server in enumerate(resource.spec.servers):
         claimants = {key for claim in _server_claims(server) for key in BY_CLAIM(db, claim)} - {resource.key}
-        rivals = sorted(key for key in claimants if _same_workloads(selector, spec_of(db, key, Gateway)))
+        rivals = sorted(key for key in claimants if _same_workloads(db, selector, spec_of(db, key, Gateway)))
         if rivals:
             names = " and ".join(map(str, rivals))
             message = (
@@ -46,6 +47,12 @@ def gateway_conflicts(db: Database, resource: Resource[Gateway]) -> Findings:
             )
 
 
-def _same_workloads(selector: FrozenMap[str, str], other: Gateway | None) -> bool:
-    """Whether what satisfies one of the selectors satisfies the other."""
-    return other is not None and (covers(selector, other.selector) or covers(other.selector, selector))
+def _same_workloads(db: Database, selector: FrozenMap[str, str], other: Gateway | None) -> bool:
+    """Whether the selectors are the same, or one is narrower and picks a workload (which then has both)."""
+    if other is None:
+        return False
+    if selector == other.selector:
+        return True
+    narrow = max(selector, other.selector, key=len)
+    wide = other.selector if narrow is selector else selector
+    return covers(wide, narrow) and bool(selected(db, "", narrow))

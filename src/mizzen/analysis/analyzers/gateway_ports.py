@@ -2,7 +2,7 @@
 
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.selectors import selector_text
-from mizzen.analysis.workloads import selected, reachable_ports
+from mizzen.analysis.workloads import reachable_ports, selected
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource
 from mizzen.config.types.networking import Gateway

@@ -2,22 +2,18 @@
 
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.objects import resources
-from mizzen.analysis.workloads import ambient_namespace
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import Sidecar
 from mizzen.incremental import Database, query
 
 
-@analyzer("Sidecar", codes="IST0111 IST0167")
+@analyzer("Sidecar", codes="IST0111")
 def sidecar_defaults(db: Database, resource: Resource[Sidecar]) -> Findings:
     key = resource.key
     defaults = default_sidecars(db, key.namespace)
     if key not in defaults:
         return
-    if ambient_namespace(db, key.namespace):
-        message = f"the namespace {key.namespace} is in ambient mode, which has no sidecars: it has no effect"
-        yield Finding("IST0167", ("spec",), message, "remove it, or take the namespace out of ambient mode")
     rivals = [str(rival) for rival in defaults if rival != key]
     if rivals:
         verb = "holds" if len(rivals) == 1 else "hold"

@@ -3,7 +3,7 @@
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.objects import resources
 from mizzen.analysis.selectors import selector_text
-from mizzen.analysis.workloads import ambient, selected
+from mizzen.analysis.workloads import ambient, ambient_namespace, selected
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import Sidecar
@@ -18,6 +18,13 @@ def sidecar_selectors(db: Database, resource: Resource[Sidecar]) -> Findings:
     selector = resource.spec.workload_selector
     key = resource.key
     if selector is None or not selector.labels:
+        if ambient_namespace(db, key.namespace):
+            message = (
+                f"the namespace {key.namespace} is in ambient mode, which has no sidecars: it has no effect"
+            )
+            yield Finding(
+                "IST0167", ("spec",), message, "remove it, or take the namespace out of ambient mode"
+            )
         return
     workloads = selected(db, key.namespace, selector.labels)
     if not workloads:
