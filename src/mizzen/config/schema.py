@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from mizzen.config.types.constraints import Format, ListKey, MapSize
+from mizzen.config.types.constraints import Format, ListKey, Size
 from mizzen.config.types.message import Cel, Duration, Message, OneOf, Struct
 from mizzen.frozen import FrozenMap
 
@@ -100,8 +100,9 @@ def _constrained(found: Schema, constraints: tuple[Any, ...]) -> Schema:
     for constraint in constraints:
         if isinstance(constraint, Meta):
             found.update(_bounds(constraint, found["type"]))
-        elif isinstance(constraint, MapSize):
-            found.update(_given(minProperties=constraint.least, maxProperties=constraint.most))
+        elif isinstance(constraint, Size):
+            of = "Properties" if found["type"] == "object" else "Items"
+            found.update(_given(**{f"min{of}": constraint.least, f"max{of}": constraint.most}))
         elif isinstance(constraint, ListKey):
             found["x-kubernetes-list-type"] = "map"
             found["x-kubernetes-list-map-keys"] = [constraint.name]

@@ -13,8 +13,8 @@ from mizzen.config.types.message import Cel, Duration
 
 
 @dataclass(frozen=True, slots=True)
-class MapSize:
-    """How many members a map may have."""
+class Size:
+    """How many items a list or members a map may have, where the schema alone asks: Istio itself takes others."""
 
     most: int | None = None
     least: int | None = None

@@ -16,10 +16,10 @@ from mizzen.config.types.constraints import (
     Format,
     HeaderName,
     ListKey,
-    MapSize,
     NonEmpty,
     NonNegativeInt32,
     Percentage,
+    Size,
     UInt64,
     at_most_one,
 )
@@ -507,7 +507,9 @@ class TrafficPolicy(Message):
     connection_pool: ConnectionPoolSettings | None = None  # None: the mesh's, then Envoy's limits
     outlier_detection: OutlierDetection | None = None  # None: the mesh's, then off
     tls: ClientTLSSettings | None = None  # None: automatic mTLS
-    port_level_settings: Annotated[tuple[PortTrafficPolicy, ...], Meta(max_length=4096)] = ()  # for single ports
+    port_level_settings: Annotated[
+        tuple[PortTrafficPolicy, ...], Meta(max_length=4096)
+    ] = ()  # for single ports
     tunnel: TunnelSettings | None = None  # through an HTTP proxy; None: straight
     proxy_protocol: ProxyProtocol | None = None  # header that is sent first; None: none
     retry_budget: RetryBudget | None = None  # instead of max_retries; None: that
@@ -590,11 +592,11 @@ class ServerTLSSettings(Message):
     ca_crl: str = ""  # file
     credential_name: str = ""  # secret in the gateway's namespace
     credential_names: Annotated[
-        tuple[str, ...], Meta(min_length=1, max_length=2)
+        tuple[str, ...], Size(least=1, most=2)
     ] = ()  # one or two secrets (RSA and ECDSA)
     ca_cert_credential_name: str = ""  # secret with the callers' roots
     tls_certificates: Annotated[
-        tuple[TLSCertificate, ...], Meta(min_length=1, max_length=2)
+        tuple[TLSCertificate, ...], Size(least=1, most=2)
     ] = ()  # one or two (RSA and ECDSA)
     subject_alt_names: tuple[str, ...] = ()  # one of which the caller must have
     verify_certificate_spki: tuple[str, ...] = ()  # base64 SHA-256
@@ -656,10 +658,10 @@ class WorkloadEntry(Message):
     address: Annotated[str, Meta(max_length=256), _UNIX_IS_ABSOLUTE, _UNIX_IS_FILE] = (
         ""  # IP address, host name (DNS) or unix:///path
     )
-    ports: Annotated[FrozenMap[str, PortNumber], MapSize(most=128), _PORT_NAMES] = (
+    ports: Annotated[FrozenMap[str, PortNumber], Size(most=128), _PORT_NAMES] = (
         FrozenMap()
     )  # service port's name -> this workload's port
-    labels: Annotated[FrozenMap[str, str], MapSize(most=256)] = EMPTY  # that services and policies select
+    labels: Annotated[FrozenMap[str, str], Size(most=256)] = EMPTY  # that services and policies select
     network: Annotated[str, Meta(max_length=2048)] = (
         ""  # where it is reachable directly; "": the mesh's default
     )
@@ -702,7 +704,7 @@ _Selected = Annotated[
 class WorkloadSelector(Message):
     """Workloads of the resource's own namespace. The API's istio.networking.v1.WorkloadSelector."""
 
-    labels: Annotated[FrozenMap[str, _Selected], MapSize(most=256)] = EMPTY  # all must hold
+    labels: Annotated[FrozenMap[str, _Selected], Size(most=256)] = EMPTY  # all must hold
 
 
 _ServiceEntryHost = Annotated[str, Cel('self != "*"', "hostname cannot be wildcard")]
@@ -754,8 +756,8 @@ class ServiceEntry(Message):
 class ObjectMeta(Message):
     """Labels and annotations that a WorkloadGroup gives its WorkloadEntries."""
 
-    labels: Annotated[FrozenMap[str, str], MapSize(most=256)] = EMPTY  # over those of the template
-    annotations: Annotated[FrozenMap[str, str], MapSize(most=256)] = EMPTY  # as they are
+    labels: Annotated[FrozenMap[str, str], Size(most=256)] = EMPTY  # over those of the template
+    annotations: Annotated[FrozenMap[str, str], Size(most=256)] = EMPTY  # as they are
 
 
 class HTTPHeader(Message):

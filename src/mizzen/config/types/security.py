@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
 
-from mizzen.config.types.constraints import AtLeast1ms, MapSize, NonEmpty, at_most_one
+from mizzen.config.types.constraints import AtLeast1ms, NonEmpty, Size, at_most_one
 from mizzen.config.types.message import Cel, Message, OneOf
 from mizzen.config.types.targets import PolicyTargetReference, TargetRefs, WorkloadSelector
 from mizzen.frozen import FrozenMap
@@ -39,7 +39,7 @@ class PeerAuthentication(Message):
     mtls: MutualTLS | None = None  # None: as the wider policy says; PERMISSIVE where there is none
     port_level_mtls: Annotated[
         FrozenMap[str, MutualTLS],
-        MapSize(least=1),
+        Size(least=1),
         Cel("self.all(key, 0 < int(key) && int(key) <= 65535)", "port must be between 1-65535"),
     ] = FrozenMap()  # the workload's port in decimals -> mode; needs a selector
 

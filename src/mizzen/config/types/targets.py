@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from mizzen.config.types.constraints import ListKey, MapSize, UInt16Port
+from mizzen.config.types.constraints import ListKey, Size, UInt16Port
 from mizzen.config.types.message import Cel, Message
 from mizzen.frozen import EMPTY, FrozenMap
 
@@ -19,7 +19,7 @@ class WorkloadSelector(Message):
 
     match_labels: Annotated[
         FrozenMap[str, _SELECTED],
-        MapSize(most=4096),
+        Size(most=4096),
         Cel('self.all(key, !key.contains("*"))', "wildcard not allowed in label key match"),
         Cel("self.all(key, key.size() != 0)", "key must not be empty"),
     ] = EMPTY  # all must hold; EMPTY: every workload
