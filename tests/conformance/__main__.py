@@ -9,17 +9,20 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.conformance import analysis, authz
+from tests.conformance import analysis, authz, validation
 from tests.conformance.outcome import SetResult, Status
 
-SETS: Mapping[str, Callable[[Path], SetResult]] = {"analysis": analysis.run, "authz": authz.run}
+SETS: Mapping[str, Callable[[Path], SetResult]] = {
+    "analysis": analysis.run,
+    "authz": authz.run,
+    "validation": validation.run,
+}
 NOT_ASKED_FOR_YET = (
     "gateway-api",
     "injection",
     "iptables",
     "routing-e2e",
     "routing-sim",
-    "validation",
 )
 
 BESIDE = Path(__file__).parents[3] / "shared" / "conformance"

@@ -354,7 +354,7 @@ def only(text):
         ("v1", "Node", ResourceKey("Node", "", "a")),
         ("v1", "Namespace", ResourceKey("Namespace", "", "a")),
         ("gateway.networking.k8s.io/v1", "GatewayClass", ResourceKey("GatewayClass", "", "a")),
-        ("networking.istio.io/v1", "Sidecar", ResourceKey("Sidecar", "default", "a")),
+        ("networking.istio.io/v1alpha3", "EnvoyFilter", ResourceKey("EnvoyFilter", "default", "a")),
         ("mesh.istio.io/v1alpha1", "MeshNetworks", ResourceKey("MeshNetworks", "", "default")),
     ],
 )

@@ -5,22 +5,34 @@ from types import MappingProxyType
 from typing import Any
 
 from mizzen.config.resource import Resource
-from mizzen.config.types import core, mesh, networking, security
+from mizzen.config.types import core, extensions, mesh, networking, security
+from mizzen.config.types.envoy_filter import EnvoyFilter
+from mizzen.config.types.message import Message
+from mizzen.config.types.telemetry import Telemetry
 from mizzen.config.validation import (
     authorization_policy,
     destination_rule,
+    envoy_filter,
     gateway,
     hosts,
     mesh_config,
+    mesh_networks,
     peer_authentication,
+    proxy_config,
     references,
+    request_authentication,
     service,
     service_entry,
+    sidecar,
+    telemetry,
+    traffic_extension,
     virtual_service,
+    wasm_plugin,
     workload_entry,
     workload_group,
 )
 from mizzen.config.validation.rules import Findings, invalid
+from mizzen.config.validation.structure import structure
 
 _BY_TYPE: Mapping[type, Callable[[Resource[Any]], Findings]] = MappingProxyType(
     {
@@ -29,11 +41,19 @@ _BY_TYPE: Mapping[type, Callable[[Resource[Any]], Findings]] = MappingProxyType(
         networking.DestinationRule: destination_rule.validate,
         networking.Gateway: gateway.validate,
         networking.ServiceEntry: service_entry.validate,
+        networking.Sidecar: sidecar.validate,
         networking.WorkloadEntry: workload_entry.validate,
         networking.WorkloadGroup: workload_group.validate,
+        networking.ProxyConfig: proxy_config.validate,
+        EnvoyFilter: envoy_filter.validate,
         security.PeerAuthentication: peer_authentication.validate,
+        security.RequestAuthentication: request_authentication.validate,
         security.AuthorizationPolicy: authorization_policy.validate,
+        Telemetry: telemetry.validate,
+        extensions.WasmPlugin: wasm_plugin.validate,
+        extensions.TrafficExtension: traffic_extension.validate,
         mesh.MeshConfig: mesh_config.validate,
+        mesh.MeshNetworks: mesh_networks.validate,
     }
 )
 
@@ -41,6 +61,8 @@ _BY_TYPE: Mapping[type, Callable[[Resource[Any]], Findings]] = MappingProxyType(
 def validate(resource: Resource[object]) -> Findings:
     """What is wrong with the resource, its metadata included."""
     yield from _metadata(resource)
+    if isinstance(resource.spec, Message):
+        yield from structure(resource.spec)
     if rules := _BY_TYPE.get(type(resource.spec)):
         yield from rules(resource)
 

@@ -38,7 +38,7 @@ _KEYS: Final = frozenset(
     ]
 )
 _KEYS_WITH_NAMES = re.compile(
-    r"request\.headers\[[^\]]+\]|request\.auth\.claims(\[[^\]]+\])+|experimental\.envoy\.filters\.[^\[]+(\[[^\]]+\])?"
+    r"request\.headers\[[^\]]+\]|request\.auth\.claims(\[[^\]]+\])+|experimental\.envoy\.filters\.[^\[]+\[[^\]]+\]"
 )
 
 
@@ -158,8 +158,8 @@ def _operation(operation: Operation, path: Path) -> Findings:
 
 def _path_template(text: str, path: Path) -> Findings:
     """A segment of a template is literal, {*} (one segment) or {**} (any number, last)."""
-    if "{" not in text and "}" not in text:
-        return
+    if "{*}" not in text and "{**}" not in text:
+        return  # a literal path
     for index, segment in enumerate(segments := text.split("/")):
         is_wild = segment in ("{*}", "{**}")
         if not is_wild and any(character in segment for character in "{}*"):

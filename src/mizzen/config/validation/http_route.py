@@ -98,7 +98,8 @@ def validate(route: HTTPRoute, path: Path, *, delegated: bool = False) -> Findin
         yield from _redirect(route.redirect, route.match, (*path, "redirect"))
     if route.rewrite:
         yield from _rewrite(route.rewrite, (*path, "rewrite"))
-        yield from _authority_set_twice(route.rewrite, route.headers, path)
+    if route.headers and route.headers.request:
+        yield from _authority_set_twice(route.rewrite, route.headers.request, path)
     if route.direct_response:
         yield from _direct_response(route.direct_response, (*path, "directResponse"))
 
@@ -167,14 +168,14 @@ def _operations(operations: HeaderOperations, path: Path, *, authority: bool) ->
         yield from headers.changed_header_name(header, (*path, "remove", index), authority=False)
 
 
-def _authority_set_twice(rewrite: HTTPRewrite, given: Headers | None, path: Path) -> Findings:
-    request = given.request if given else None
-    if not rewrite.authority or request is None:
-        return
+def _authority_set_twice(rewrite: HTTPRewrite | None, request: HeaderOperations, path: Path) -> Findings:
+    current = rewrite.authority if rewrite else ""
     for field, members in (("set", request.set), ("add", request.add)):
         for header in filter(headers.is_authority, members):
-            message = f"rewrite.authority sets the host to {rewrite.authority} already"
-            yield invalid((*path, "headers", "request", field, header), message, "keep one of them")
+            if current:
+                here = (*path, "headers", "request", field, header)
+                yield invalid(here, f"the host is set to {current} already", "set it once")
+            current = members[header]
 
 
 def _mirrors(route: HTTPRoute, path: Path) -> Findings:

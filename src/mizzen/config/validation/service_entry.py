@@ -66,7 +66,6 @@ def _addresses(spec: ServiceEntry) -> Findings:
 
 def _ports(spec: ServiceEntry, *, has_addresses: bool) -> Findings:
     path = ("spec", "ports")
-    yield from rules.unique((port.name for port in spec.ports), path, "the port name")
     yield from rules.unique((port.number for port in spec.ports), path, "the port")
     for index, port in enumerate(spec.ports):
         here = (*path, index)

@@ -55,7 +55,7 @@ def _settings(policy: TrafficPolicy | PortTrafficPolicy, path: Path) -> Findings
     if policy.connection_pool:
         yield from connection_pool(policy.connection_pool, (*path, "connectionPool"))
     if policy.outlier_detection:
-        yield from _outlier_detection(policy.outlier_detection, (*path, "outlierDetection"))
+        yield from outlier_detection(policy.outlier_detection, (*path, "outlierDetection"))
     if policy.tls:
         yield from client_tls(policy.tls, (*path, "tls"))
 
@@ -173,7 +173,7 @@ def _http(http: HTTPSettings, path: Path) -> Findings:
         yield from rules.at_least_1ms(keepalive.timeout, (*here, "timeout"))
 
 
-def _outlier_detection(detection: OutlierDetection, path: Path) -> Findings:
+def outlier_detection(detection: OutlierDetection, path: Path) -> Findings:
     yield from rules.at_least_1ms(detection.interval, (*path, "interval"))
     yield from rules.at_least_1ms(detection.base_ejection_time, (*path, "baseEjectionTime"))
     yield from rules.percent(detection.max_ejection_percent, (*path, "maxEjectionPercent"))

@@ -3,14 +3,16 @@
 from mizzen.config.resource import Path, Resource
 from mizzen.config.types.networking import ReadinessProbe, WorkloadGroup
 from mizzen.config.validation import headers, ports, references, rules, workload_entry
-from mizzen.config.validation.rules import Findings, invalid
+from mizzen.config.validation.rules import Findings, invalid, questionable
 
 
 def validate(resource: Resource[WorkloadGroup]) -> Findings:
     spec = resource.spec
     yield from workload_entry.workload(spec.template, ("spec", "template"), needs_address=False)
     if spec.template.address:
-        yield invalid(("spec", "template", "address"), "each workload brings its own address", "remove it")
+        path = ("spec", "template", "address")
+        message = f"{spec.template.address}: each workload brings its own address"
+        yield questionable(path, message, "remove it")
     if spec.metadata:
         yield from references.labels(spec.metadata.labels, ("spec", "metadata", "labels"))
     if spec.probe:
