@@ -31,7 +31,7 @@ def _step_text(step: str | int) -> str:
 class ResourceKey:
     """Names one object. Cluster-wide objects have the namespace ""."""
 
-    kind: str
+    kind: str  # Kind.key_kind: Istio's Gateway is "Gateway", the Gateway API's "KubernetesGateway"
     namespace: str
     name: str
 
