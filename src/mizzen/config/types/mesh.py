@@ -240,9 +240,7 @@ class MeshConfig(Message):
     trust_domain: str = "cluster.local"  # of the identities that the mesh issues
     trust_domain_aliases: tuple[str, ...] = ()  # whose identities count as those of trust_domain
     root_namespace: str = "istio-system"  # policies there hold for all namespaces
-    outbound_traffic_policy: OutboundTrafficPolicy = (
-        OutboundTrafficPolicy()
-    )  # to what the registry does not know
+    outbound_traffic_policy: OutboundTrafficPolicy = OutboundTrafficPolicy()  # to unknown hosts
     inbound_traffic_policy: InboundTrafficPolicy = InboundTrafficPolicy()  # from a sidecar to its workload
     enable_auto_mtls: bool = True  # mTLS to every workload that has a sidecar, without a DestinationRule
     access_log_file: str = ""  # /dev/stdout; "": no access log
@@ -274,9 +272,7 @@ class MeshConfig(Message):
     tls_defaults: TLSConfig | None = None  # of all other TLS; None: Envoy's
     ca_certificates: tuple[CertificateData, ...] = ()  # roots besides the mesh's own
     certificates: tuple[Certificate, ...] = ()  # removed from Istio
-    verify_certificate_at_client: bool | None = (
-        None  # deprecated: roots of the system for outbound TLS; None: True
-    )
+    verify_certificate_at_client: bool | None = None  # deprecated: the system's roots outbound; None: True
     ca: CA | None = None  # never released by Istio
     ingress_class: str = "istio"  # Ingress objects of this class are served
     ingress_service: str = "istio-ingressgateway"  # the Service of the gateway that serves them
@@ -292,9 +288,7 @@ class MeshConfig(Message):
     discovery_selectors: tuple[LabelSelector, ...] = ()  # namespaces that the mesh looks at; (): all
     service_settings: tuple[ServiceSettings, ...] = ()  # the first that matches a service
     service_scope_configs: tuple[ServiceScopeConfigs, ...] = ()  # the first that matches a service
-    service_entry_visibility: ServiceEntryVisibility | None = (
-        None  # None: ServiceEntries reach as far as they say
-    )
+    service_entry_visibility: ServiceEntryVisibility | None = None  # None: as exportTo says
 
 
 # --- networks ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""networking.istio.io: VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup.
+"""networking.istio.io: all kinds but EnvoyFilter (envoy_filter.py).
 
 A number that is 0 and a string that is "" were not set, unless the field says otherwise; None is "not set" where
 absence means something else than zero. Defaults named in comments are what the mesh does when a field is not set.
@@ -96,7 +96,7 @@ class ZoneAwareLoadBalancerSetting(Message):
     failover_priority: tuple[str, ...] = ()  # labels, most important first
     enabled: bool | None = None  # None: as the mesh's setting says
     min_cluster_size: Annotated[int, Meta(ge=1)] | None = (
-        None  # endpoints below which zones are ignored; default: Envoy's 6
+        None  # endpoints below which zones are ignored; None: 6
     )
 
 
@@ -111,9 +111,7 @@ class HTTPMatchRequest(Message):
     scheme: StringMatch | None = None  # http or https
     method: StringMatch | None = None  # GET and so on
     authority: StringMatch | None = None  # the host that was asked for
-    headers: FrozenMap[str, StringMatch] = (
-        FrozenMap()
-    )  # lower-case names; an empty match asks only for presence
+    headers: FrozenMap[str, StringMatch] = FrozenMap()  # lower-case names; an empty match: presence
     port: UInt32 = 0  # port that the caller addressed; 0: any
     source_labels: FrozenMap[str, str] = EMPTY  # of the calling workload
     gateways: tuple[str, ...] = ()  # replaces the VirtualService's own; "mesh": all sidecars
@@ -431,9 +429,7 @@ class OutlierDetection(Message):
     """Endpoints that fail are left out for a while."""
 
     consecutive_errors: Int32 = 0  # deprecated: consecutive_gateway_errors
-    split_external_local_origin_errors: bool = (
-        False  # connect errors and timeouts count apart from the service's own errors
-    )
+    split_external_local_origin_errors: bool = False  # connect errors count apart from answers
     consecutive_local_origin_failures: UInt32 | None = None  # None: 5; needs the split
     consecutive_gateway_errors: UInt32 | None = None  # 502, 503, 504; None and 0: off
     consecutive_5xx_errors: UInt32 | None = field(
@@ -487,9 +483,7 @@ class ProxyProtocol(Message):
 class RetryBudget(Message):
     percent: Percentage | None = None  # of active requests; None: 20
     min_retry_concurrency: UInt32 = 0  # 0: 3
-    budget_interval: Duration | None = (
-        None  # over which active requests are counted; None: those of the moment
-    )
+    budget_interval: Duration | None = None  # over which requests are counted; None: those of the moment
 
 
 class PortTrafficPolicy(Message):
@@ -571,6 +565,8 @@ class TLSCertificate(Message):
 
 
 class ServerTLSSettings(Message):
+    """TLS at a port where a proxy listens."""
+
     CEL: ClassVar[tuple[Cel, ...]] = (
         at_most_one(
             "only one of credentialNames or tlsCertificates can be set", "tlsCertificates", "credentialNames"
@@ -604,9 +600,7 @@ class ServerTLSSettings(Message):
     min_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO  # TLS_AUTO: 1.2
     max_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO  # TLS_AUTO: 1.3
     cipher_suites: tuple[str, ...] = ()  # by OpenSSL's names; (): Envoy's
-    insecure_skip_verify: bool | None = (
-        None  # reserved by the API: the callers' certificates are always checked; None: False
-    )
+    insecure_skip_verify: bool | None = None  # the caller's certificate is not checked; None: False
 
 
 class Server(Message):
@@ -640,6 +634,9 @@ _PORT_NAMES = Cel(
     'self.all(key, size(key) < 63 && key.matches("^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$"))',
     "port name must be valid",
 )
+_Address = Annotated[str, Meta(max_length=256), _UNIX_IS_ABSOLUTE, _UNIX_IS_FILE]
+_Ports = Annotated[FrozenMap[str, PortNumber], Size(most=128), _PORT_NAMES]
+_Place = Annotated[str, Meta(max_length=2048)]
 
 ADDRESS_REQUIRED: Final = Cel("has(self.address) || has(self.network)", "Address is required")
 """Of a WorkloadEntry anywhere but in the template of a WorkloadGroup."""
@@ -655,17 +652,11 @@ class WorkloadEntry(Message):
         ),
     )
 
-    address: Annotated[str, Meta(max_length=256), _UNIX_IS_ABSOLUTE, _UNIX_IS_FILE] = (
-        ""  # IP address, host name (DNS) or unix:///path
-    )
-    ports: Annotated[FrozenMap[str, PortNumber], Size(most=128), _PORT_NAMES] = (
-        FrozenMap()
-    )  # service port's name -> this workload's port
+    address: _Address = ""  # IP address, host name (DNS) or unix:///path
+    ports: _Ports = FrozenMap()  # service port's name -> this workload's port
     labels: Annotated[FrozenMap[str, str], Size(most=256)] = EMPTY  # that services and policies select
-    network: Annotated[str, Meta(max_length=2048)] = (
-        ""  # where it is reachable directly; "": the mesh's default
-    )
-    locality: Annotated[str, Meta(max_length=2048)] = ""  # region/zone/subzone
+    network: _Place = ""  # where it is reachable directly; "": the mesh's default
+    locality: _Place = ""  # region/zone/subzone
     weight: UInt32 = 0  # share of traffic; 0: 1
     service_account: Annotated[str, Meta(max_length=253)] = ""  # in the resource's namespace; "": default
 
@@ -765,13 +756,14 @@ class HTTPHeader(Message):
     value: str = ""  # of the header
 
 
+_Scheme = Annotated[str, Cel('self in ["", "HTTP", "HTTPS"]', "scheme must be one of [HTTP, HTTPS]")]
+
+
 class HTTPHealthCheckConfig(Message):
     port: PortNumber  # of the workload
     path: str = ""  # "": /
     host: str = ""  # "": localhost
-    scheme: Annotated[str, Cel('self in ["", "HTTP", "HTTPS"]', "scheme must be one of [HTTP, HTTPS]")] = (
-        ""  # HTTP or HTTPS; "": HTTP
-    )
+    scheme: _Scheme = ""  # HTTP or HTTPS; "": HTTP
     http_headers: tuple[HTTPHeader, ...] = ()  # of the request
 
 
@@ -863,9 +855,7 @@ class SidecarOutboundMode(Enum):
 class OutboundTrafficPolicy(Message):
     """For traffic to what the sidecar does not know."""
 
-    mode: SidecarOutboundMode = (
-        SidecarOutboundMode.REGISTRY_ONLY
-    )  # a Sidecar that sets none of it: the mesh's
+    mode: SidecarOutboundMode = SidecarOutboundMode.REGISTRY_ONLY  # the policy itself left out: the mesh's
     egress_proxy: Destination | None = None  # where all of it is sent; needs ALLOW_ANY
 
 
@@ -876,7 +866,7 @@ class Sidecar(Message):
     ingress: tuple[IstioIngressListener, ...] = ()  # (): the ports of the services that select the workload
     egress: tuple[IstioEgressListener, ...] = ()  # (): as the root namespace's; at last everything
     inbound_connection_pool: ConnectionPoolSettings | None = (
-        None  # of all ingress; None: as the DestinationRule's
+        None  # of all ingress; None: the DestinationRule's
     )
     outbound_traffic_policy: OutboundTrafficPolicy | None = None  # None: the mesh's
 
