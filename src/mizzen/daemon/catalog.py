@@ -1,6 +1,6 @@
 """The catalogue that discovery asks: which proxy is connected, and what it should hold now."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import AdmittedProxy, admit
@@ -69,9 +69,8 @@ class MeshCatalog:
         self._views.release(session.view)
         self._db.unobserve(workload, session.proxy.key)
 
-    def take_in(self, observed: Iterable[Observed]) -> list[Session]:
+    def take_in(self, observed: Sequence[Observed]) -> list[Session]:
         """What a refresh found. Wakes the sessions that have something new to say, and returns them."""
-        observed = tuple(observed)
         moved = self._move({key[0] for query, key in observed if query is workload})
         changed = self._views.take_in(observed)
         concerned = [session for session in self._sessions if session in moved or session.view in changed]

@@ -1,13 +1,13 @@
 """When to recompute: at once after a quiet time, and no more often than it takes in a storm."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.store import Store
 from mizzen.incremental import Observed
 
-TakeIn = Callable[[Iterable[Observed], Sequence[ResourceKey]], None]
+TakeIn = Callable[[Sequence[Observed], Sequence[ResourceKey]], None]
 """Told of each refresh: the observed queries that have another value, and the objects whose change did it."""
 
 # A step of a recomputation: long enough to be worth it, short enough for keepalives.
@@ -24,10 +24,17 @@ class Refresher:
     meanwhile wait in the store.
     """
 
-    def __init__(self, store: Store, take_in: TakeIn, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        take_in: TakeIn,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._store = store
         self._take_in = take_in
         self._clock = clock
+        self._sleep = sleep
         self._wanted = asyncio.Event()
 
     def request(self) -> None:
@@ -41,7 +48,7 @@ class Refresher:
             started = self._clock()
             objects = self._store.commit()
             self._take_in(await self._refresh(), objects)
-            await asyncio.sleep(min(self._clock() - started, LONGEST_REST_SECONDS))
+            await self._sleep(min(self._clock() - started, LONGEST_REST_SECONDS))
 
     async def _refresh(self) -> tuple[Observed, ...]:
         """In slices, between which the event loop runs."""
@@ -53,5 +60,5 @@ class Refresher:
             except StopIteration as end:
                 changed: tuple[Observed, ...] = end.value
                 return changed
-            await asyncio.sleep(0)
+            await self._sleep(0)
             slice_ends = self._clock() + SLICE_SECONDS

@@ -3,7 +3,7 @@
 Views share, too: the endpoints of a namespace are one `Collection` and one mapping, however many views hold it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mizzen.incremental import Database, Failure, Observed
 from mizzen.model.proxy import ProxyView
@@ -131,15 +131,17 @@ class Views:
             for collection in view.collections.values():
                 self._release(collection)
 
-    def take_in(self, observed: Iterable[Observed]) -> set[View]:
+    def take_in(self, observed: Sequence[Observed]) -> set[View]:
         """What a refresh of the database found. Returns the views whose snapshot is another now."""
-        changed: dict[Collection, dict[str, DiscoveryResource | Failure | None]] = {}
         for query, key in observed:
             if query is bundle and key[0] in self._views:
                 self._rebundle(self._views[key[0]])
             elif query is members and key[0] in self._collections:
                 self._relist(self._collections[key[0]])
-            elif query is resource and (holders := self._holders.get(key[0])):
+        # Only now is it known who holds what: a resource that left its lists is reported, too.
+        changed: dict[Collection, dict[str, DiscoveryResource | Failure | None]] = {}
+        for query, key in observed:
+            if query is resource and (holders := self._holders.get(key[0])):
                 made = self._db.result(resource, *key)
                 for collection in holders:
                     changed.setdefault(collection, {})[key[0].name] = made

@@ -149,7 +149,7 @@ class Daemon:
             if self._store.apply(change):
                 self._refresher.request()
 
-    def _take_in(self, observed: Iterable[Observed], objects: Sequence[ResourceKey]) -> None:
+    def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey]) -> None:
         concerned = self._catalog.take_in(observed)
         if objects:
             self._delivery.changed(self._db.revision, objects, concerned)
