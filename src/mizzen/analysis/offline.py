@@ -1,5 +1,6 @@
 """Analysis of files, without a daemon: everything is read once, and broken objects count as far as they can be read."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ def read(paths: Iterable[str]) -> Reading:
     names = list(paths)
     tree = look([Path(name) for name in names if name != STDIN], _IGNORED)
     reading.diagnostics += tree.problems
-    for decoded in _decoded(sorted(tree.files), stdin=STDIN in names):
+    for decoded in _decoded(sorted(map(os.path.normpath, tree.files)), stdin=STDIN in names):
         reading.add(decoded)
     return reading
 

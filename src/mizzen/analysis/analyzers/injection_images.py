@@ -27,7 +27,7 @@ def injection_images(db: Database, resource: Resource[Any]) -> Findings:
     outdated = [key.name for key in BY_NAMESPACE(db, ("Pod", namespace)) if _differs(db, key, image)]
     if outdated:
         named = ", ".join(outdated[:_MOST_NAMED]) + (", ..." if len(outdated) > _MOST_NAMED else "")
-        message = f"{len(outdated)} Pods run another proxy than {image}: {named}"
+        message = f"another proxy than {image} runs in {named}"
         yield Finding(
             "IST0158", ("metadata", "name"), message, "restart them after an upgrade of the control plane"
         )
