@@ -225,7 +225,7 @@ def test_a_broken_file_disturbs_nothing(lab: Lab) -> None:
             assert lab.request("productpage-v1", DETAILS, {"Host": "other.local"})[2] == b"hello"
     finally:
         (lab.folder / "routes.yaml").write_text(routes)
-        until(lambda: not reported(), "the mistake is gone")
+        until(lambda: not reported(), lambda: f"the mistake is gone: {reported()}")
 
 
 ANSWER = """
