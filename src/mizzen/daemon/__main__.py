@@ -110,6 +110,10 @@ def _settings(parsed: argparse.Namespace) -> Settings:
     for folder in parsed.config:
         if not folder.exists():
             raise UserError(f"there is no {folder}", "name an existing folder or file with --config")
+    if parsed.certificate_ttl < 1:
+        raise UserError(
+            f"certificates cannot live for {parsed.certificate_ttl} seconds", "correct --certificate-ttl"
+        )
     listen_host, listen_port = _host_port(parsed.listen, "--listen")
     admin_host, admin_port = _host_port(parsed.admin_address, "--admin-address")
     return Settings(

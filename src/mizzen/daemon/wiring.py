@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +42,7 @@ from mizzen.sources.files import FileSource
 from mizzen.xds.server import DiscoveryService
 
 _log = logging.getLogger("mizzen")
+_DNS_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class Daemon:
         self._source = FileSource(settings.config)
         self._store.apply(self._source.load())
         self._store.commit()
-        self._trust_domain = settings.trust_domain or self._db.value(mesh_config).trust_domain
+        self._trust_domain = _valid_trust_domain(
+            settings.trust_domain or self._db.value(mesh_config).trust_domain
+        )
         self._db.set(SETTINGS, "mesh", MeshSettings(self._trust_domain))
 
         self._registry = CollectorRegistry()
@@ -169,6 +173,15 @@ class Daemon:
         )
 
 
+def _valid_trust_domain(name: str) -> str:
+    try:
+        return SpiffeId.parse(str(SpiffeId(name, "namespace", "account"))).trust_domain
+    except ValueError:
+        raise UserError(
+            f"{name!r} is no trust domain", "correct --trust-domain, or trustDomain of MeshConfig"
+        ) from None
+
+
 def _handed_in(descriptor: int) -> socket.socket:
     try:
         return socket.socket(fileno=descriptor)
@@ -196,10 +209,12 @@ def _log_issuance(issued: Issuance) -> None:
 
 def _served_as(trust_domain: str, names: Iterable[str]) -> ServedAs:
     dns_names, addresses = [], []
-    for name in names:
+    for name in filter(None, names):
         try:
             addresses.append(ip_address(name))
         except ValueError:
+            if not _DNS_NAME.fullmatch(name):
+                raise UserError(f"{name!r} is neither a DNS name nor an address", "correct --name") from None
             dns_names.append(name)
     return ServedAs(
         trust_domain,

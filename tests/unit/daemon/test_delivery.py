@@ -1,0 +1,136 @@
+"""The log of changes: from the database to each proxy's answer."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from mizzen.config.resource import ResourceKey
+from mizzen.daemon.admission import AdmittedProxy
+from mizzen.daemon.catalog import Session
+from mizzen.daemon.delivery import REMEMBERED_CHANGES, DeliveryLog, DeliveryMetrics, type_name
+from mizzen.daemon.views import View
+from mizzen.derive.workloads import workload_key
+from mizzen.model.identity import SpiffeId
+from mizzen.model.proxy import ProxyKind
+from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from tests.support.mesh import sidecar
+
+ROUTES = ResourceKey("VirtualService", "shop", "routes")
+
+
+def a_session(name: str) -> Session:
+    proxy = AdmittedProxy(
+        workload_key("shop", name), ProxyKind.SIDECAR, SpiffeId("cluster.local", "shop", name), None, None
+    )
+    return Session(None, proxy, View(sidecar("shop")))
+
+
+class World:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.lines: list[str] = []
+        self.now = 100.0
+        self.log = DeliveryLog(lambda: self.now, DeliveryMetrics(self.registry), self.lines.append)
+        self.cart, self.search = a_session("cart"), a_session("search")
+
+    def states(self) -> list[dict[str, str]]:
+        """Of the changes, the newest first."""
+        return [record.proxies for record in self.log.changes]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_a_change_is_pending_with_whom_it_concerns_until_each_has_settled(world):
+    world.log.changed(7, [ROUTES], [world.search, world.cart])
+    (record,) = world.log.changes
+    assert (record.revision, record.time, record.objects) == (7, 100.0, (ROUTES,))
+    assert record.proxies == {"shop/cart": "pending", "shop/search": "pending"}
+    assert list(record.proxies) == ["shop/cart", "shop/search"]
+    world.log.settled(world.cart, 6)
+    world.log.acked(world.cart, ROUTE, 7)
+    assert record.proxies["shop/cart"] == "pending"
+    world.log.settled(world.cart, 7)
+    assert record.proxies == {"shop/cart": "acked", "shop/search": "pending"}
+
+
+def test_who_skipped_a_revision_has_it_with_the_next(world):
+    for revision in (7, 8):
+        world.log.changed(revision, [ROUTES], [world.cart])
+    world.log.settled(world.cart, 8)
+    assert world.states() == [{"shop/cart": "acked"}] * 2
+
+
+def test_a_refusal_is_kept_with_envoys_words_until_it_is_well(world):
+    world.log.changed(7, [ROUTES], [world.cart, world.search])
+    world.log.rejected(world.cart, LISTENER, "0.0.0.0_80", "c0ffee", "no such filter")
+    assert world.states() == [{"shop/cart": "rejected", "shop/search": "pending"}]
+    assert world.lines == ["shop/cart refused listeners 0.0.0.0_80: no such filter"]
+    (refusal,) = world.log.refusals.values()
+    assert (refusal.error, refusal.version, refusal.since) == ("no such filter", "c0ffee", 100.0)
+    world.log.settled(world.cart, 7)  # held back: everything else is in
+    assert world.states()[0]["shop/cart"] == "rejected"
+    world.log.recovered(world.cart, LISTENER, "0.0.0.0_80")
+    assert not world.log.refusals
+    world.log.recovered(world.cart, LISTENER, "0.0.0.0_80")
+
+
+def test_who_leaves_is_gone_and_its_refusals_with_it(world):
+    world.log.changed(7, [ROUTES], [world.cart, world.search])
+    world.log.rejected(world.search, ROUTE, "80", "1", "bad")
+    world.log.rejected(world.cart, ROUTE, "80", "1", "bad")
+    world.log.changed(8, [ROUTES], [world.cart])
+    world.log.disconnected(world.cart)
+    assert world.states() == [{"shop/cart": "gone"}, {"shop/cart": "rejected", "shop/search": "rejected"}]
+    assert [found.session for found in world.log.refusals.values()] == [world.search]
+
+
+def test_a_broken_connection_that_ends_late_says_nothing_of_the_proxys_new_one(world):
+    back = a_session("cart")
+    world.log.changed(7, [ROUTES], [world.cart, back])
+    world.log.rejected(back, ROUTE, "80", "1", "bad")
+    world.log.changed(8, [ROUTES], [world.cart, back])
+    world.log.disconnected(world.cart)
+    assert world.states() == [{"shop/cart": "pending"}, {"shop/cart": "rejected"}]
+    assert len(world.log.refusals) == 1
+    world.log.settled(back, 8)
+    assert world.states()[0] == {"shop/cart": "acked"}
+
+
+def test_a_change_that_was_answered_holds_no_session(world):
+    """Sessions hold views, views hold every resource: the log must not keep them."""
+    world.log.changed(7, [ROUTES], [world.cart, world.search])
+    world.log.settled(world.cart, 7)
+    world.log.disconnected(world.search)
+    assert not world.log.changes[0].awaited
+
+
+def test_only_the_latest_changes_are_remembered(world):
+    for revision in range(REMEMBERED_CHANGES + 10):
+        world.log.changed(revision, [ROUTES], [])
+    assert len(world.log.changes) == REMEMBERED_CHANGES
+    assert world.log.changes[0].revision == REMEMBERED_CHANGES + 9
+
+
+def test_what_is_counted_has_istios_names(world):
+    world.log.pushed(world.cart, CLUSTER, 7, ["a", "b"], 120)
+    world.log.pushed(world.cart, CLUSTER, 8, ["a"], 30)
+    world.log.rejected(world.cart, ENDPOINT, "a", "1", "bad")
+    world.log.stalled(world.cart, ROUTE, 15.2)
+
+    def sample(name: str, kind: str):
+        return world.registry.get_sample_value(name, {"type": kind})
+
+    assert sample("pilot_xds_pushes_total", "clusters") == 2
+    assert sample("mizzen_xds_sent_bytes_total", "clusters") == 150
+    assert sample("pilot_total_xds_rejects_total", "endpoints") == 1
+    assert sample("mizzen_xds_stalls_total", "routes") == 1
+    assert world.lines[-1] == "shop/cart did not answer for 15 s about its routes"
+
+
+def test_types_have_the_names_that_people_use():
+    assert [type_name(url) for url in (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET)] == [
+        *("clusters", "endpoints", "listeners", "routes", "secrets")
+    ]
+    assert type_name("type.googleapis.com/envoy.other.v3.Thing") == "Thing"
