@@ -14,11 +14,15 @@ from mizzen.derive.services import EXPORT_TO_ANNOTATION
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, Index, query
 
-_WILDCARDS = "*"  # the bucket of all patterns
+_MOST_LABELS = 32  # of a host that is looked up by pattern; real ones have a handful
 
 
-def _bucket(host: str) -> str:
-    return _WILDCARDS if host.startswith("*") else host.lower()
+def patterns_above(host: str) -> tuple[str, ...]:
+    """The patterns that cover a host, the narrowest first: of a.b.c and of *.b.c "*.c" and "*"; of a.b.c "*.b.c" as well."""
+    labels = host.removeprefix("*").strip(".").split(".")[-_MOST_LABELS:]
+    rest = labels if host.startswith("*.") else labels[1:] if not host.startswith("*") else []
+    above = [f"*.{'.'.join(rest[index:])}" for index in range(len(rest))]
+    return (*(pattern for pattern in above if pattern != host), *(("*",) if host != "*" else ()))
 
 
 def _service_hosts(key: ResourceKey, resource: Resource[Any]) -> tuple[str, ...]:
@@ -28,12 +32,12 @@ def _service_hosts(key: ResourceKey, resource: Resource[Any]) -> tuple[str, ...]
 
 
 def _service_buckets(key: ResourceKey, resource: Resource[Any]) -> Iterable[str]:
-    return map(_bucket, _service_hosts(key, resource))
+    return (host.lower() for host in _service_hosts(key, resource))
 
 
 def _rule_buckets(key: ResourceKey, resource: Resource[Any]) -> Iterable[str]:
     if isinstance(resource.spec, DestinationRule):
-        yield _bucket(qualified(resource.spec.host, key.namespace))
+        yield qualified(resource.spec.host, key.namespace).lower()
 
 
 SERVICES_BY_HOST = Index("service_by_host", RESOURCES, _service_buckets)
@@ -80,18 +84,10 @@ def destination(db: Database, host: str, namespaces: tuple[str, ...]) -> Destina
 
 
 def _candidates(db: Database, host: str) -> Iterator[Destination]:
-    if not host.startswith("*"):
-        for key in SERVICES_BY_HOST(db, host.lower()):
+    for name in (host.lower(), *patterns_above(host.lower())):
+        for key in SERVICES_BY_HOST(db, name):
             if (found := declared(db, key)) is not None:
                 yield found
-    for key in SERVICES_BY_HOST(db, _WILDCARDS):
-        found = declared(db, key)
-        if found is not None and any(_covers(pattern, host) for pattern in found.hosts):
-            yield found
-
-
-def _covers(pattern: str, host: str) -> bool:
-    return pattern.startswith("*") and host.removeprefix("*").endswith(pattern[1:])
 
 
 def readers(namespace: str, export_to: tuple[str, ...]) -> tuple[str, ...]:
@@ -101,21 +97,20 @@ def readers(namespace: str, export_to: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @query
-def subset_names(db: Database, key: ResourceKey) -> tuple[str, tuple[str, ...]]:
-    """The full host of a DestinationRule, and the names of its subsets."""
+def subset_names(db: Database, key: ResourceKey) -> tuple[str, ...]:
+    """The names of a DestinationRule's subsets."""
     resource = RESOURCES(db, key)
     if resource is None or not isinstance(resource.spec, DestinationRule):
-        return "", ()
-    names = tuple(subset.name for subset in resource.spec.subsets)
-    return qualified(resource.spec.host, key.namespace), names
+        return ()
+    return tuple(subset.name for subset in resource.spec.subsets)
 
 
 @query
 def subsets_of(db: Database, host: str) -> frozenset[str]:
     """All subsets that any DestinationRule defines for a full host name."""
-    rules = [*RULES_BY_HOST(db, _bucket(host)), *(RULES_BY_HOST(db, _WILDCARDS) if host[:1] != "*" else ())]
-    found = (subset_names(db, key) for key in rules)
-    return frozenset(name for pattern, names in found if matches(pattern, host) for name in names)
+    names = (host.lower(), *patterns_above(host.lower()))
+    rules = (key for name in names for key in RULES_BY_HOST(db, name))
+    return frozenset(subset for key in rules for subset in subset_names(db, key))
 
 
 def overlap(one: str, other: str) -> bool:

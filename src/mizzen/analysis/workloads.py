@@ -11,8 +11,9 @@ from mizzen.analysis.objects import labels_of, namespace_labels, spec_of
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.core import Protocol, ServiceSpec
 from mizzen.config.types.kubernetes import PodSpec
-from mizzen.config.types.networking import WorkloadEntry
-from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
+from mizzen.config.types.networking import Sidecar, WorkloadEntry
+from mizzen.config.types.telemetry import Telemetry
+from mizzen.derive.inputs import RESOURCES
 from mizzen.derive.inputs import workload_labels as entry_labels
 from mizzen.derive.workloads import covers
 from mizzen.frozen import EMPTY, FrozenMap
@@ -68,11 +69,10 @@ def workload_labels(db: Database, key: ResourceKey) -> FrozenMap[str, str]:
 def selected(db: Database, namespace: str, selector: FrozenMap[str, str]) -> tuple[ResourceKey, ...]:
     """The workloads of a namespace ("": of all) that a selector picks. An empty one picks all, as in Istio.
 
-    Only workloads with one of the selector's labels are looked at. Labels that come from nodes are in no bucket.
+    Only the workloads with the selector's rarest label are looked at. Labels that come from nodes are in no bucket.
     """
-    own = {item for item in selector.items() if item[0] not in _TOPOLOGY and item[0] != _HOSTNAME}
-    name, value = min(own, default=_ALL)
-    found = BY_LABEL(db, (namespace, name, value))
+    own = [item for item in selector.items() if item[0] not in _TOPOLOGY and item[0] != _HOSTNAME]
+    found = min((BY_LABEL(db, (namespace, *item)) for item in own or [_ALL]), key=len)
     return tuple(key for key in found if covers(selector, workload_labels(db, key)))
 
 
@@ -106,24 +106,37 @@ def _pod(resource: Resource[Any]) -> tuple[PodSpec | None, Mapping[str, str], Ma
     return (None, EMPTY, EMPTY) if template is None else (template.pod, template.labels, template.annotations)
 
 
-@query
-def services_of(db: Database, key: ResourceKey) -> tuple[ResourceKey, ...]:
-    """The Services that select a workload, of its own namespace."""
-    labels = workload_labels(db, key)
-    found = []
-    for service in BY_NAMESPACE(db, ("Service", key.namespace)):
-        selector = service_selector(db, service)
-        if selector and covers(selector, labels):
-            found.append(service)
-    return tuple(found)
+def _selector_of(resource: Resource[Any]) -> FrozenMap[str, str]:
+    """The labels by which an object picks workloads of its namespace; EMPTY: it does not pick by label."""
+    spec = resource.spec
+    if isinstance(spec, ServiceSpec):
+        return spec.selector
+    if isinstance(spec, Sidecar):
+        return spec.workload_selector.labels if spec.workload_selector else EMPTY
+    return spec.selector.match_labels if isinstance(spec, Telemetry) and spec.selector else EMPTY
+
+
+def _first_label(key: ResourceKey, resource: Resource[Any]) -> Iterator[tuple[str, str, str, str]]:
+    if selector := _selector_of(resource):
+        yield key.kind, key.namespace, *min(selector.items())
+
+
+BY_SELECTOR = Index("picker_by_first_label", RESOURCES, _first_label)
 
 
 @query
-def service_selector(db: Database, key: ResourceKey) -> FrozenMap[str, str]:
+def pickers(db: Database, kind: str, workload: ResourceKey) -> tuple[ResourceKey, ...]:
+    """The objects of a kind (Service, Sidecar, Telemetry) that pick a workload by label, in its own namespace."""
+    labels = workload_labels(db, workload)
+    buckets = ((kind, workload.namespace, *item) for item in sorted(labels.items()))
+    near = (key for bucket in buckets for key in BY_SELECTOR(db, bucket))
+    return tuple(sorted(key for key in near if covers(_selector(db, key), labels)))
+
+
+@query
+def _selector(db: Database, key: ResourceKey) -> FrozenMap[str, str]:
     resource = RESOURCES(db, key)
-    return (
-        resource.spec.selector if resource is not None and isinstance(resource.spec, ServiceSpec) else EMPTY
-    )
+    return EMPTY if resource is None else _selector_of(resource)
 
 
 @query
@@ -133,7 +146,7 @@ def reachable_ports(db: Database, key: ResourceKey) -> frozenset[int]:
     A gateway listens on the target of the Service's port that it names, so both numbers name the port.
     """
     ports = set()
-    for service in services_of(db, key):
+    for service in pickers(db, "Service", key):
         spec = spec_of(db, service, ServiceSpec)
         for port in spec.ports if spec is not None else ():
             if port.protocol is Protocol.TCP:

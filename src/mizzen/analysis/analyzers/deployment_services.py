@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from mizzen.analysis.analyzer import Findings, analyzer
-from mizzen.analysis.workloads import in_mesh, services_of
+from mizzen.analysis.workloads import in_mesh, pickers
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource
 from mizzen.derive.inputs import RESOURCES
@@ -20,7 +20,7 @@ def deployment_services(db: Database, resource: Resource[Any]) -> Findings:
         return
     protocols: defaultdict[int, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     numbers: defaultdict[str, defaultdict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for key in services_of(db, resource.key):
+    for key in pickers(db, "Service", resource.key):
         service = RESOURCES(db, key)
         for port in service.spec.ports if service is not None else ():
             protocol = port_protocol(port.name, port.app_protocol, port.protocol.value)

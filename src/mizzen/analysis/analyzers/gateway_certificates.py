@@ -28,19 +28,25 @@ def _certificates(_key: ResourceKey, resource: Resource[object]) -> Iterator[tup
         yield from (name for server in resource.spec.servers if (name := _certificate(server.tls)))
 
 
+_MOST_TOLD = 16  # rivals that are worth a finding each
+_MOST_COMPARED = 256  # Gateways with one certificate: comparing more with one another takes quadratic time
+
 BY_CERTIFICATE = Index("gateway_by_certificate", RESOURCES, _certificates)
 
 
 @analyzer("Gateway", codes="IST0138")
 def gateway_certificates(db: Database, resource: Resource[Gateway]) -> Findings:
+    told = 0
     for index, server in enumerate(resource.spec.servers):
         name = _certificate(server.tls)
-        for key in BY_CERTIFICATE(db, name) if name else ():
+        for key in BY_CERTIFICATE(db, name)[:_MOST_COMPARED] if name else ():
             other = spec_of(db, key, Gateway)
             # The wider selector reports: the narrower one's workloads run both.
             if key == resource.key or other is None or not covers(resource.spec.selector, other.selector):
                 continue
-            for _ in (rival for rival in other.servers if _certificate(rival.tls) == name):
-                message = f'{key} serves the same certificate "{name[0]}" on the same workloads'
-                hint = "put the hosts into one Gateway, or give each its own certificate"
-                yield Finding("IST0138", ("spec", "servers", index, "tls"), message, hint)
+            told += 1
+            if told > _MOST_TOLD:
+                return
+            message = f'{key} serves the same certificate "{name[0]}" on the same workloads'
+            hint = "put the hosts into one Gateway, or give each its own certificate"
+            yield Finding("IST0138", ("spec", "servers", index, "tls"), message, hint)

@@ -27,6 +27,9 @@ def _server_claims(server: Server) -> Iterator[tuple[int, str, str]]:
         yield server.port.number, server.bind, host
 
 
+_MOST_NAMED = 5
+_MOST_COMPARED = 256  # Gateways for one port and host: comparing more with one another takes quadratic time
+
 BY_CLAIM = Index("gateway_by_port_bind_host", RESOURCES, _claims)
 
 
@@ -34,10 +37,11 @@ BY_CLAIM = Index("gateway_by_port_bind_host", RESOURCES, _claims)
 def gateway_conflicts(db: Database, resource: Resource[Gateway]) -> Findings:
     selector = resource.spec.selector
     for index, server in enumerate(resource.spec.servers):
-        claimants = {key for claim in _server_claims(server) for key in BY_CLAIM(db, claim)} - {resource.key}
+        claims = (BY_CLAIM(db, claim)[:_MOST_COMPARED] for claim in _server_claims(server))
+        claimants = {key for keys in claims for key in keys} - {resource.key}
         rivals = sorted(key for key in claimants if _same_workloads(db, selector, spec_of(db, key, Gateway)))
         if rivals:
-            names = " and ".join(map(str, rivals))
+            names = " and ".join(map(str, rivals[:_MOST_NAMED]))
             message = (
                 f"{names} open{'s' if len(rivals) == 1 else ''} port {server.port.number} for"
                 f" {', '.join(server.hosts)} on the same workloads ({selector_text(selector)}) too"

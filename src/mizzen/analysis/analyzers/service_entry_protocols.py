@@ -16,6 +16,10 @@ def _host_ports(_key: ResourceKey, resource: Resource[object]) -> Iterator[tuple
         yield from ((host, port.number) for host in resource.spec.hosts for port in resource.spec.ports)
 
 
+_MOST_COMPARED = (
+    256  # ServiceEntries of one host and port: comparing more with one another takes quadratic time
+)
+
 BY_HOST_PORT = Index("service_entry_by_host_and_port", RESOURCES, _host_ports)
 
 
@@ -26,7 +30,7 @@ def service_entry_protocols(db: Database, resource: Resource[ServiceEntry]) -> F
     for host in spec.hosts:
         for index, port in enumerate(spec.ports):
             others: dict[str, ResourceKey] = {}
-            for key in BY_HOST_PORT(db, (host, port.number)):
+            for key in BY_HOST_PORT(db, (host, port.number))[:_MOST_COMPARED]:
                 other = spec_of(db, key, ServiceEntry)
                 if other is not None and _meet(own, _scopes(other, key.namespace)):
                     others |= {

@@ -1,15 +1,15 @@
 """Does a Sidecar's selector pick workloads, and no other Sidecar's the same ones?"""
 
 from mizzen.analysis.analyzer import Findings, analyzer
-from mizzen.analysis.objects import resources
 from mizzen.analysis.selectors import selector_text
-from mizzen.analysis.workloads import ambient, ambient_namespace, selected
+from mizzen.analysis.workloads import ambient, ambient_namespace, pickers, selected
 from mizzen.config.diagnostics import Finding
-from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.resource import Resource
 from mizzen.config.types.networking import Sidecar
-from mizzen.frozen import FrozenMap
-from mizzen.incremental import Database, query
+from mizzen.incremental import Database
 
+_MOST_TOLD = 16  # workloads that are worth a finding each
+_MOST_NAMED = 5  # rivals in one message
 _PATH = ("spec", "workloadSelector")
 
 
@@ -33,30 +33,8 @@ def sidecar_selectors(db: Database, resource: Resource[Sidecar]) -> Findings:
     if any(ambient(db, workload) for workload in workloads):
         message = "it selects workloads in ambient mode, which have no sidecar: it has no effect on them"
         yield Finding("IST0167", _PATH, message, "remove it, or take the workloads out of ambient mode")
-    for workload in workloads:
-        rivals = [rival for rival in sidecars_of(db, workload) if rival != key]
+    for workload in workloads[:_MOST_TOLD]:
+        rivals = [rival for rival in pickers(db, "Sidecar", workload) if rival != key]
         if rivals and not ambient(db, workload):
-            message = (
-                f"{' and '.join(map(str, rivals))} select{'s' if len(rivals) == 1 else ''} {workload} too"
-            )
+            message = f"{' and '.join(map(str, rivals[:_MOST_NAMED]))} select{'s' if len(rivals) == 1 else ''} {workload} too"
             yield Finding("IST0110", _PATH, message, "let one Sidecar only select each workload")
-
-
-@query
-def sidecars_of(db: Database, workload: ResourceKey) -> tuple[ResourceKey, ...]:
-    """The Sidecars that select a workload by label."""
-    return tuple(
-        key
-        for key, labels in _selectors(db, workload.namespace)
-        if workload in selected(db, key.namespace, labels)
-    )
-
-
-@query
-def _selectors(db: Database, namespace: str) -> tuple[tuple[ResourceKey, FrozenMap[str, str]], ...]:
-    found = (
-        (resource.key, resource.spec.workload_selector) for resource in resources(db, "Sidecar", namespace)
-    )
-    return tuple(
-        (key, selector.labels) for key, selector in found if selector is not None and selector.labels
-    )

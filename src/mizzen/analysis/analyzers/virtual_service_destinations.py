@@ -12,6 +12,8 @@ from mizzen.derive.hosts import qualified
 from mizzen.derive.inputs import RESOURCES
 from mizzen.incremental import Database, Index
 
+_MOST_RIVALS = 16  # VirtualServices that one finding each is worth
+
 
 @analyzer("VirtualService", codes="IST0101 IST0112 IST0140")
 def virtual_service_destinations(db: Database, resource: Resource[VirtualService]) -> Findings:
@@ -60,7 +62,8 @@ def _subsets_elsewhere(db: Database, resource: Resource[VirtualService]) -> Find
     for target in targets(resource.spec):
         if target.path[1] != "http" or target.mirror or target.destination.subset:
             continue
-        for key in SPLITTERS(db, qualified(target.destination.host, resource.key.namespace)):
+        splitters = SPLITTERS(db, qualified(target.destination.host, resource.key.namespace))
+        for key in splitters[:_MOST_RIVALS]:
             if key != resource.key:
                 message = f"the subsets that {key} chooses have no effect on requests through the gateway"
                 hint = "name the subset here too, or route by it in this VirtualService"

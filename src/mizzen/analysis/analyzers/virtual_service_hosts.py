@@ -1,79 +1,86 @@
 """Do several VirtualServices decide for one host in sidecars? One wins, and the others' rules are lost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from mizzen.analysis.analyzer import Findings, analyzer
-from mizzen.analysis.hosts import overlap
+from mizzen.analysis.hosts import patterns_above
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import VirtualService
 from mizzen.derive.hosts import qualified
 from mizzen.derive.inputs import RESOURCES
 from mizzen.derive.virtual_services import MESH_GATEWAY
-from mizzen.incremental import Database, Index, query
+from mizzen.incremental import Database, Index
 
 _EVERYWHERE = "*"
-_PATTERNS = "*"
+_MOST_NAMED = 5  # rivals in one message
+
+Bucket = tuple[str, str, str]
+"""(relation, scope, host). "is": decides for that host in that namespace ("*": in all). "any": in some namespace. "wide" and
+"narrow", by whether it is exported everywhere: for that pattern, or for one under it.
+"""
 
 
-def _mesh_hosts(key: ResourceKey, resource: Resource[object]) -> Iterator[str]:
+def _scopes(spec: VirtualService, namespace: str) -> frozenset[str]:
+    """The namespaces where it decides."""
+    scopes = frozenset(namespace if name == "." else name for name in spec.export_to)
+    return frozenset({_EVERYWHERE}) if not scopes or _EVERYWHERE in scopes else scopes
+
+
+def _in_mesh(spec: VirtualService) -> bool:
+    return not spec.gateways or MESH_GATEWAY in spec.gateways
+
+
+def _buckets(key: ResourceKey, resource: Resource[object]) -> Iterator[Bucket]:
     spec = resource.spec
-    if isinstance(spec, VirtualService) and (not spec.gateways or MESH_GATEWAY in spec.gateways):
-        for host in spec.hosts:
-            full = qualified(host, key.namespace)
-            yield full
-            if full.startswith("*"):
-                yield _PATTERNS
+    if not isinstance(spec, VirtualService) or not _in_mesh(spec):
+        return
+    scopes = _scopes(spec, key.namespace)
+    reach = _reach(scopes)
+    for host in (qualified(host, key.namespace) for host in spec.hosts):
+        yield "any", "", host
+        yield from (("is", scope, host) for scope in scopes)
+        if host.startswith("*"):
+            yield "wide", reach, host
+            yield from (("narrow", reach, pattern) for pattern in patterns_above(host))
 
 
-IN_MESH = Index("mesh_virtual_service_by_host", RESOURCES, _mesh_hosts)
+def _reach(scopes: frozenset[str]) -> str:
+    return "everywhere" if _EVERYWHERE in scopes else "somewhere"
 
 
-@query
-def _claims(db: Database, key: ResourceKey) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The hosts of a VirtualService, and the namespaces where it decides for them."""
-    resource = RESOURCES(db, key)
-    if resource is None or not isinstance(resource.spec, VirtualService):
-        return (), frozenset()
-    spec, own = resource.spec, key.namespace
-    scopes = frozenset(own if name == "." else name for name in spec.export_to) or frozenset({_EVERYWHERE})
-    if _EVERYWHERE in scopes:
-        scopes = frozenset({_EVERYWHERE})
-    return tuple(qualified(host, own) for host in spec.hosts), scopes
+DECIDING = Index("mesh_virtual_service_by_host", RESOURCES, _buckets)
 
 
 @analyzer("VirtualService", codes="IST0109")
 def virtual_service_hosts(db: Database, resource: Resource[VirtualService]) -> Findings:
-    key = resource.key
-    if resource.spec.gateways and MESH_GATEWAY not in resource.spec.gateways:
+    spec, key = resource.spec, resource.key
+    if not _in_mesh(spec):
         return
-    hosts, _ = _claims(db, key)
-    for index, host in enumerate(hosts):
-        rivals = [
-            str(rival) for rival in _candidates(db, host) if rival != key and _clash(db, key, rival, host)
-        ]
+    scopes = _scopes(spec, key.namespace)
+    for index, host in enumerate(qualified(host, key.namespace) for host in spec.hosts):
+        found = (rival for bucket in _rivals(scopes, host) for rival in DECIDING(db, bucket) if rival != key)
+        rivals = list(islice(dict.fromkeys(islice(found, 2 * _MOST_NAMED)), _MOST_NAMED))
         if rivals:
-            message = f'{" and ".join(rivals)} {"decides" if len(rivals) == 1 else "decide"} for "{host}" too'
+            verb = "decides" if len(rivals) == 1 else "decide"
+            message = f'{" and ".join(map(str, rivals))} {verb} for "{host}" too'
             hint = "merge them into one VirtualService: only one of them takes effect in sidecars"
             yield Finding("IST0109", ("spec", "hosts", index), message, hint)
             return  # one finding names the object; its other hosts mostly have the same rivals
 
 
-def _candidates(db: Database, host: str) -> tuple[ResourceKey, ...]:
-    bucket = IN_MESH(db, host)
-    return (
-        (*bucket, *(key for key in IN_MESH(db, _PATTERNS) if key not in bucket)) if host[0] == "*" else bucket
-    )
+def _rivals(scopes: frozenset[str], host: str) -> Iterable[Bucket]:
+    """The buckets of those that decide for the host where this one does.
 
-
-def _clash(db: Database, key: ResourceKey, rival: ResourceKey, host: str) -> bool:
-    """Equal hosts clash where the scopes meet. Patterns that overlap clash only between one that is exported everywhere
-    and one that is not: the narrower scope then hides what the pattern of the other was written for.
+    Equal hosts clash where the scopes meet. Patterns that overlap clash only between one that is exported everywhere and
+    one that is not: the narrower scope then hides what the pattern of the other was written for.
     """
-    (_, scopes), (hosts, others) = _claims(db, key), _claims(db, rival)
-    if _EVERYWHERE in scopes or _EVERYWHERE in others:
-        mixed = scopes != others
-        return any(
-            host == other or (mixed and other.startswith("*") and overlap(host, other)) for other in hosts
-        )
-    return host in hosts and not scopes.isdisjoint(others)
+    if _EVERYWHERE in scopes:
+        yield "any", "", host
+    else:
+        yield from (("is", scope, host) for scope in (*sorted(scopes), _EVERYWHERE))
+    if host.startswith("*"):
+        others = "somewhere" if _EVERYWHERE in scopes else "everywhere"
+        yield from (("wide", others, pattern) for pattern in patterns_above(host))
+        yield "narrow", others, host

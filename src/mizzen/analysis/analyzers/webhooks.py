@@ -14,6 +14,7 @@ from mizzen.incremental import Database, query
 
 KIND = "MutatingWebhookConfiguration"
 _REVISION = "istio.io/rev"
+_MOST_REVISIONS = 16  # that are tried with one another
 
 Name = tuple[str, str]
 """Of a webhook: its configuration's name, its own."""
@@ -63,7 +64,9 @@ def _revisions(resource: Resource[Any]) -> set[str]:
 def overlaps(db: Database) -> FrozenMap[Name, tuple[tuple[Name, ...], ...]]:
     """Webhook -> the sets of others that take a Pod as well, under some way to label the Pod and its namespace."""
     configurations = [resource for resource in resources(db, KIND) if _is_istio(resource)]
-    revisions = sorted({revision for resource in configurations for revision in _revisions(resource)})
+    revisions = sorted({revision for resource in configurations for revision in _revisions(resource)})[
+        :_MOST_REVISIONS
+    ]
     hooks = [
         ((resource.key.name, hook.name), hook)
         for resource in configurations
