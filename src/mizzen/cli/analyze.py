@@ -143,8 +143,9 @@ def finish(reading: "Reading", found: "Iterable[Diagnostic]", choice: Choice) ->
     """Print the diagnostics, and give the exit status."""
     shown, hidden = _chosen(found, choice)
     if choice.output == "text":
-        from mizzen.cli.report import counted, print_report, totals, width
+        from mizzen.cli.report import counted, merged, print_report, totals, width
 
+        shown = merged(shown)
         print_report(shown, width())
         scope = f"{counted(reading.files, 'file')}, {counted(len(reading.located), 'object')}"
         more = f" ({hidden} suppressed)" if hidden else ""

@@ -4,7 +4,9 @@ import os
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import click
@@ -14,6 +16,7 @@ from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.resource import path_text
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_OF_A_KIND = "MZ0103"  # says the same of every object of a kind
 _INDENT = "    "
 _NARROWEST = 40  # columns: on less nothing can be read anyway
 _WIDEST = 110
@@ -27,6 +30,19 @@ def width() -> int | None:
     if not sys.stdout.isatty():
         return None
     return min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
+
+
+def merged(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """With one line for a kind that nothing implements yet, however many objects there are of it."""
+    counts = Counter(found.message for found in diagnostics if found.code == _OF_A_KIND)
+    made = []
+    for found in diagnostics:
+        if found.code != _OF_A_KIND:
+            made.append(found)
+        elif others := counts.pop(found.message, 0):
+            more = f" (and so for {counted(others - 1, 'object')} more)" if others > 1 else ""
+            made.append(replace(found, message=found.message + more))
+    return made
 
 
 def print_report(diagnostics: Sequence[Diagnostic], columns: int | None) -> None:

@@ -148,6 +148,17 @@ def test_the_workloads_of_a_lab_count(folder, capsys):
     assert "IST0127" in ran(capsys, "analyze", ".")[1]
 
 
+def test_a_kind_without_effect_is_told_once(folder, capsys):
+    pods = "".join(
+        f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}}}\nspec: {{}}\n---\n" for number in range(3)
+    )
+    (folder / "pods.yaml").write_text(pods)
+    _, out, _ = ran(capsys, "validate")
+    assert out.count("MZ0103") == 1
+    assert "(and so for 2 objects more)" in out
+    assert out.splitlines()[-1] == "1 file, 3 objects: 1 warning"
+
+
 def test_hostile_names_cannot_write_to_the_terminal(folder, capsys):
     (folder / "web.yaml").write_text(UNBOUND.replace("[nowhere]", '["\\e[31mred"]'))
     assert "\x1b" not in ran(capsys, "analyze")[1]
