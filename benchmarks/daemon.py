@@ -231,15 +231,19 @@ def count_queries(mesh: Mesh, proxies: int) -> Queries:
     source, db = FileSource([mesh.folder]), Database()
     store, views = Store(db), Views(db)
 
+    def take_in() -> None:
+        store.apply(source.load())
+        store.commit()
+        views.take_in(db.refresh())
+
     def ran(change: Callable[[], object]) -> int:
         with db.recording() as log:
             change()
-            store.apply(source.load())
-            views.take_in(db.refresh())
+            take_in()
         return len(log.ran)
 
     def connect_all() -> None:
-        store.apply(source.load())
+        take_in()
         for namespace, name in mesh.workloads(proxies):
             found = db.value(workload, workload_key(namespace, name))
             assert found is not None

@@ -164,10 +164,13 @@ async def test_a_refusal_reaches_the_status_with_the_line_that_made_it(world):
 
 
 async def refusal(world, context, workload: str) -> GRPCError:
-    with pytest.raises(GRPCError) as caught:
+    async def ask():
         async with world.daemon.proxy(context, workload) as proxy:
             await proxy.subscribe(CLUSTER)
             await proxy.receive()
+
+    with pytest.raises(GRPCError) as caught:
+        await ask()
     return caught.value
 
 
