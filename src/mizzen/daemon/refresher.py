@@ -2,10 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from mizzen.config.resource import ResourceKey
-from mizzen.daemon.store import Store
-from mizzen.incremental import Observed
+from mizzen.incremental import Database, Observed
+
+
+class Revisions(Protocol):
+    """A database, and what waits to become its next revision (`Store`, `LiveAnalysis`)."""
+
+    @property
+    def db(self) -> Database: ...
+
+    def commit(self) -> Sequence[ResourceKey]:
+        """Make one revision of what was collected. Returns the objects that it changes."""
+        ...
+
 
 TakeIn = Callable[[Sequence[Observed], Sequence[ResourceKey]], None]
 """Told of each refresh: the observed queries that have another value, and the objects whose change did it."""
@@ -17,21 +29,21 @@ LONGEST_REST_SECONDS = 1.0
 
 
 class Refresher:
-    """Commits what the store has collected, and refreshes the database: one revision at a time.
+    """Commits what was collected, and refreshes the database: one revision at a time.
 
     The first change of a quiet mesh is taken in at once. After a refresh that took t seconds the next one waits t: a
     storm of changes is batched by the load that it makes, and costs at most half of the processor. Changes that arrive
-    meanwhile wait in the store.
+    meanwhile wait where they are collected.
     """
 
     def __init__(
         self,
-        store: Store,
+        revisions: Revisions,
         take_in: TakeIn,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._store = store
+        self._revisions = revisions
         self._take_in = take_in
         self._clock = clock
         self._sleep = sleep
@@ -46,14 +58,14 @@ class Refresher:
             await self._wanted.wait()
             self._wanted.clear()
             started = self._clock()
-            objects = self._store.commit()
+            objects = self._revisions.commit()
             self._take_in(await self._refresh(), objects)
             await self._sleep(min(self._clock() - started, LONGEST_REST_SECONDS))
 
     async def _refresh(self) -> tuple[Observed, ...]:
         """In slices, between which the event loop runs."""
         slice_ends = self._clock() + SLICE_SECONDS
-        slices = self._store.db.refresh_slices(lambda: self._clock() >= slice_ends)
+        slices = self._revisions.db.refresh_slices(lambda: self._clock() >= slice_ends)
         while True:
             try:
                 next(slices)

@@ -16,12 +16,14 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from mizzen.admin.scrape import TrafficScraper
 from mizzen.admin.server import AdminServer
+from mizzen.analysis.live import LiveAnalysis
 from mizzen.ca.authority import Lifetimes
 from mizzen.ca.plugged import open_authority
 from mizzen.ca.server_identity import ServedAs, ServerIdentity
 from mizzen.ca.service import CertificatePolicy, CertificateService, Issuance
 from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import KEY_FILE, JoinTokenKey
+from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
@@ -67,8 +69,11 @@ class Daemon:
         self._db = Database()
         self._store = Store(self._db)
         self._source = FileSource(settings.config)
-        self._store.apply(self._source.load())
+        self._analysis = LiveAnalysis()
+        first = self._source.load()
+        self._store.apply(first)
         self._store.commit()
+        self._analysis.apply(first)
         self._trust_domain = _valid_trust_domain(
             settings.trust_domain or self._db.value(mesh_config).trust_domain
         )
@@ -79,6 +84,8 @@ class Daemon:
         self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
         self._discovery = DiscoveryService(self._catalog, self._delivery)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
+        self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
+        self._analyser.request()
         self._rpc = self._build_rpc()
         self._status = self._build_status()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
@@ -116,7 +123,7 @@ class Daemon:
             db=self._db,
             catalog=self._catalog,
             delivery=self._delivery,
-            sources=Sources(lambda: self._source.diagnostics, lambda: self._source.located),
+            sources=Sources(self._diagnostics, lambda: self._source.located),
             sync=self._discovery.status,
             traffic=self._scraper.report,
             now=clocks.epoch,
@@ -142,6 +149,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_source())
                 tasks.create_task(self._refresher.run())
+                tasks.create_task(self._analyser.run())
                 tasks.create_task(self._scraper.run())
                 ready()
         finally:
@@ -152,6 +160,11 @@ class Daemon:
         async for change in self._source.changes():
             if self._store.apply(change):
                 self._refresher.request()
+            self._analysis.apply(change)
+            self._analyser.request()
+
+    def _diagnostics(self) -> tuple[Diagnostic, ...]:
+        return (*self._source.diagnostics, *self._analysis.diagnostics(self._source.located))
 
     def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey]) -> None:
         concerned = self._catalog.take_in(observed)
