@@ -278,3 +278,13 @@ async def test_a_file_that_cannot_be_read_is_named_and_what_it_held_stays(world,
         assert "search-0.yaml" in found["location"]
         assert "Permission denied" in found["message"]
         await proxy.silent()
+
+
+async def test_what_is_wrong_between_objects_is_shown_while_it_is_wrong(world):
+    routes = ROUTES.format(namespace="shop", host="search", export_to="*", timeout="1s")
+    world.write("routes.yaml", routes.replace("{host: search}", "{host: search, subset: v9}"))
+    (found,) = (await world.until(lambda status: status["diagnostics"]))["diagnostics"]
+    assert (found["code"], found["resource"]) == ("IST0101", "VirtualService shop/search")
+    assert found["location"].endswith("routes.yaml:10:46")
+    world.write("routes.yaml", routes)
+    await world.until(lambda status: not status["diagnostics"])
