@@ -285,6 +285,6 @@ async def test_what_is_wrong_between_objects_is_shown_while_it_is_wrong(world):
     world.write("routes.yaml", routes.replace("{host: search}", "{host: search, subset: v9}"))
     (found,) = (await world.until(lambda status: status["diagnostics"]))["diagnostics"]
     assert (found["code"], found["resource"]) == ("IST0101", "VirtualService shop/search")
-    assert found["location"].endswith("routes.yaml:10:46")
+    assert found["location"].endswith("routes.yaml:10:42")
     world.write("routes.yaml", routes)
     await world.until(lambda status: not status["diagnostics"])
