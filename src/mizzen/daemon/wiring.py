@@ -90,7 +90,7 @@ class Daemon:
         self._status = self._build_status()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
         Gauge("pilot_xds", "Connected proxies.", registry=self._registry).set_function(
-            lambda: len(self._discovery.status())
+            lambda: sum(1 for _ in self._catalog.sessions)
         )
 
     def _build_rpc(self) -> RpcServer:
