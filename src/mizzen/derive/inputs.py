@@ -49,7 +49,3 @@ BY_KIND = Index("resource_by_kind", RESOURCES, _kind)
 BY_NAMESPACE = Index("resource_by_kind_and_namespace", RESOURCES, _kind_and_namespace)
 WORKLOADS_BY_LABEL = Index("workload_by_label", RESOURCES, _workload_labels)
 """(namespace, label, value) -> WorkloadEntries: a new workload concerns only the services that may select it."""
-
-
-def settings(db: Any) -> MeshSettings:
-    return SETTINGS(db, "mesh") or MeshSettings()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import WorkloadEntry
-from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES, WORKLOADS_BY_LABEL, workload_labels
+from mizzen.derive.inputs import RESOURCES, WORKLOADS_BY_LABEL, workload_labels
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.workload import Workload
@@ -50,8 +50,3 @@ def selected_workloads(db: Database, namespace: str, selector: FrozenMap[str, st
     first = min(selector.items())
     candidates = (workload(db, key) for key in WORKLOADS_BY_LABEL(db, (namespace, *first)))
     return tuple(found for found in candidates if found is not None and covers(selector, found.labels))
-
-
-@query
-def namespace_workloads(db: Database, namespace: str) -> tuple[ResourceKey, ...]:
-    return BY_NAMESPACE(db, ("WorkloadEntry", namespace))

@@ -32,7 +32,6 @@ UNLIMITED = 2**32 - 1
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # Envoy's source address for connections to its own application: the capture rules let it pass (Istio's 127.0.0.6).
 INBOUND_SOURCE = "127.0.0.6"
-TRANSPORT_MATCH = "envoy.transport_socket_match"
 # From files that every Linux distribution with Debian's or Alpine's layout has: what SIMPLE TLS trusts by default.
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -88,37 +87,33 @@ def _discovery(
     passthrough = balancing is not None and balancing.simple is SimpleLB.PASSTHROUGH
     if found.resolution is Resolution.NONE or passthrough:
         return {"type": "ORIGINAL_DST"}
+    name = names.outbound_cluster(key.port, key.subset, found.host)
     if found.resolution is Resolution.DNS:
-        endpoints = service_endpoints(db, key.service, key.port)
-        cluster_name = names.outbound_cluster(key.port, key.subset, found.host)
-        port = found.port(key.port)
         return {
             "type": "STRICT_DNS",
             "dns_lookup_family": "V4_PREFERRED",
             "respect_dns_ttl": True,
             "dns_refresh_rate": {"seconds": 60},
-            "load_assignment": {
-                "cluster_name": cluster_name,
-                "endpoints": locality_endpoints(endpoints)
-                or [
-                    _dns_endpoint(
-                        found.host, port.target if port and isinstance(port.target, int) else key.port
-                    )
-                ],
-            },
+            "load_assignment": {"cluster_name": name, "endpoints": _dns_endpoints(db, key, found)},
         }
     return {
         "type": "EDS",
         "eds_cluster_config": {
-            "service_name": names.outbound_cluster(key.port, key.subset, found.host),
+            "service_name": name,
             "eds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": {"seconds": 0}},
         },
     }
 
 
-def _dns_endpoint(host: str, port: int) -> dict[str, Any]:
-    address = {"socket_address": {"address": host, "port_value": port}}
-    return {"lb_endpoints": [{"endpoint": {"address": address}}]}
+def _dns_endpoints(db: Database, key: ClusterKey, found: Service) -> list[dict[str, Any]]:
+    """Those that are written down; without any, the host is its own address."""
+    written = locality_endpoints(service_endpoints(db, key.service, key.port))
+    if written:
+        return written
+    port = found.port(key.port)
+    number = port.target if port and isinstance(port.target, int) else key.port
+    address = {"socket_address": {"address": found.host, "port_value": number}}
+    return [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
 
 
 def _connect_timeout(pool: ConnectionPoolSettings | None) -> Any:
