@@ -124,7 +124,7 @@ class _Check:
         return taken
 
     def _unknown(self, name: str, known: tuple[str, ...], path: Path) -> None:
-        near = _nearest(name, known)
+        near = _nearest(name, known) if len(self.findings) < _MOST_SUGGESTIONS else ""
         hint = f'write "{near}"' if near else f"remove it; known here: {', '.join(sorted(known))}"
         self.findings.append(Finding("MZ0020", path, f'the API has no field "{_short(name)}" here', hint))
 
@@ -212,6 +212,7 @@ def _out_of_bounds(value: Any, bounds: Meta) -> str:
     return ""
 
 
+_MOST_SUGGESTIONS = 100  # of one object: each compares the name with all that are known
 _LONGEST_QUOTED = 60  # characters of a user's text in a message
 
 _WANTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

@@ -22,6 +22,8 @@ DEFAULT_NAMESPACE = "default"
 """Of objects that name none, as in kubectl."""
 
 _MAX_TEXT = 600  # characters of a message or a hint
+MAX_TOLD = 100
+"""Findings of one object that are told. Each costs a look-up in its text, and nobody reads more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,24 @@ class _Reading:
         if not findings:
             return False
         places = document.places()
-        for found in findings:
+        for found in _most_telling(findings):
             location = places.locate(found.path, value=found.at_value)
             message, hint = _bounded(found.message), _bounded(found.hint)
             self.diagnostics.append(Diagnostic(found.code, message, key, found.path, location, hint))
-        return any(CATALOGUE[found.code].severity is Severity.ERROR for found in findings)
+        return any(map(_is_error, findings))
+
+
+def _is_error(found: Finding) -> bool:
+    return CATALOGUE[found.code].severity is Severity.ERROR
+
+
+def _most_telling(findings: list[Finding]) -> list[Finding]:
+    """All findings; of too many the first ones, errors before warnings, and how many are left out."""
+    if len(findings) <= MAX_TOLD:
+        return findings
+    told = sorted(findings, key=_is_error, reverse=True)[:MAX_TOLD]
+    message = f"there are {len(findings) - MAX_TOLD} more problems with this object"
+    return [*told, Finding("MZ0008", (), message)]
 
 
 def _bounded(text: str) -> str:

@@ -81,6 +81,7 @@ _CODES = (
     Code("MZ0005", _ERROR, "File cannot be read", "check that it exists and may be read"),
     Code("MZ0006", _WARNING, "Files are polled", "raise fs.inotify.max_user_watches and max_user_instances"),
     Code("MZ0007", _ERROR, "Object is defined twice", "remove or rename one of the two"),
+    Code("MZ0008", _WARNING, "More problems", "correct those that are told, then look again"),
     # objects
     Code("MZ0010", _ERROR, "Not an object", "write a mapping with apiVersion, kind, metadata and spec"),
     Code("MZ0011", _ERROR, "Object is not identified", "give it apiVersion, kind and metadata.name"),

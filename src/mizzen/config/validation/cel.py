@@ -28,9 +28,14 @@ _OPEN: Final = {"(": ")", "[": "]", "{": "}"}
 def expression(text: str, path: Path) -> Findings:
     if len(text) > MAX_CHARACTERS:
         yield invalid(path, f"the expression is longer than {MAX_CHARACTERS} characters", "split it")
-    elif problem := _Reader().read(text):
+    elif problem := problem_of(text):
         hint = "write it in CEL, such as: response.code >= 400"
         yield invalid(path, f'"{text}" is no CEL expression: {problem}', hint)
+
+
+def problem_of(text: str) -> str:
+    """Why the text is no expression, "" where it is one."""
+    return _Reader().read(text)
 
 
 class _Reader:

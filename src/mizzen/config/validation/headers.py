@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from mizzen.config.resource import Path
+from mizzen.config.validation.formats import format_problem
 from mizzen.config.validation.rules import Findings, invalid
 
 CLAIM_PREFIX: Final = "@request.auth.claims"
@@ -12,8 +13,7 @@ CLAIM_PREFIX: Final = "@request.auth.claims"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _CLAIM = re.compile(r"@request\.auth\.claims(\.[^\[\]]+|(\[[^\[\]]+\])+)", re.IGNORECASE)
 _NEVER_IN_A_VALUE = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
-_COMMAND = r"%[A-Z][A-Z0-9_]*(?:\((?:[^)\\]|\\.)*\))?(?::[0-9]+)?%"
-_FORMAT = re.compile(rf"(?:[^%]|%%|{_COMMAND})*")
+_NEVER_IN_PART_OF_A_URL = re.compile(r"[\0\r\n]")
 
 
 def header_name(name: str, path: Path) -> Findings:
@@ -49,6 +49,11 @@ def changed_header_name(name: str, path: Path, *, authority: bool) -> Findings:
 def header_value(value: str, path: Path) -> Findings:
     if _NEVER_IN_A_VALUE.search(value):
         yield invalid(path, "a header's value cannot hold NUL, line breaks or other control characters")
-    elif "%" in value and _FORMAT.fullmatch(value) is None:
-        hint = "write %% for a percent sign"
-        yield invalid(path, f'"{value}": Envoy reads % as the start of a command such as %REQ(name)%', hint)
+    elif "%" in value and (problem := format_problem(value)):
+        yield invalid(path, f'"{value}": {problem}', "write %% for a percent sign")
+
+
+def part_of_url(text: str, path: Path) -> Findings:
+    """What becomes a part of a request's or an answer's headers, such as a path or a host."""
+    if _NEVER_IN_PART_OF_A_URL.search(text):
+        yield invalid(path, "it cannot hold NUL or line breaks", "remove them")

@@ -138,6 +138,8 @@ def _match(match: HTTPMatchRequest, path: Path) -> Findings:
         if string_match.regex != "*":  # Istio reads it as "any value"
             yield from regexes.string_match(string_match, here)
     for name, string_match in match.query_params.items():
+        if not name:
+            yield invalid((*path, "queryParams"), "a query parameter has no name", "name it")
         yield from regexes.string_match(string_match, (*path, "queryParams", name))
     if match.port:
         yield from ports.port(match.port, (*path, "port"))
@@ -244,7 +246,7 @@ def _abort(abort: HTTPFaultAbort, path: Path) -> Findings:
     if abort.http2_error is not None:
         yield invalid((*path, "http2Error"), "http2Error is not implemented", "use httpStatus or grpcStatus")
     if not rules.given(abort, kinds):
-        yield questionable(path, "it aborts with nothing", "add httpStatus or grpcStatus")
+        yield invalid(path, "it aborts with nothing", "add httpStatus or grpcStatus")
 
 
 def _cors(policy: CorsPolicy, path: Path) -> Findings:
@@ -284,12 +286,17 @@ def _redirect(redirect: HTTPRedirect, matches: tuple[HTTPMatchRequest, ...], pat
         yield invalid((*path, "scheme"), f'"{redirect.scheme}" is neither http nor https')
     if redirect.port is not None:
         yield from ports.port(redirect.port, (*path, "port"))
+    for name in ("uri", "authority", "prefix_rewrite"):
+        yield from headers.part_of_url(getattr(redirect, name), (*path, rules.camel(name)))
 
 
 def _rewrite(rewrite: HTTPRewrite, path: Path) -> Findings:
     yield from rules.at_least_one(rewrite, ("uri", "authority", "uri_regex_rewrite"), path, "the rewrite")
     yield from rules.at_most_one(rewrite, ("uri", "uri_regex_rewrite"), path)
+    for name in ("uri", "authority"):
+        yield from headers.part_of_url(getattr(rewrite, name), (*path, name))
     if regex := rewrite.uri_regex_rewrite:
+        yield from headers.part_of_url(regex.rewrite, (*path, "uriRegexRewrite", "rewrite"))
         if not regex.match or not regex.rewrite:
             yield invalid((*path, "uriRegexRewrite"), "match and rewrite must both be set")
         else:

@@ -87,7 +87,8 @@ def _failover(failovers: Iterable[LocalityFailover], path: Path) -> Findings:
 
 def localities(texts: Iterable[str], path: Path) -> Findings:
     """Written as "region/zone/subzone", with "*" for what is left open at the end. None may be part of another."""
-    seen: list[tuple[str, ...]] = []
+    seen: set[tuple[str, ...]] = set()
+    around: set[tuple[str, ...]] = set()  # what the seen ones are parts of
     for text in texts:
         parts = tuple(text.split("/", 2))
         if not all(parts) or "*" in text[:-1]:
@@ -95,6 +96,8 @@ def localities(texts: Iterable[str], path: Path) -> Findings:
             yield invalid(path, f'"{text}" is no locality', hint)
             continue
         known = parts[:-1] if parts[-1] == "*" else parts
-        if any(known[: len(other)] == other[: len(known)] for other in seen):
+        within = {known[:length] for length in range(len(known) + 1)}
+        if known in around or within & seen:
             yield invalid(path, f'"{text}" overlaps with one before it', "name each locality once")
-        seen.append(known)
+        seen.add(known)
+        around |= within

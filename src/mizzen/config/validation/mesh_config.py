@@ -7,6 +7,7 @@ from typing import Final
 from mizzen.config.resource import Path, Resource
 from mizzen.config.types.mesh import AccessLogEncoding, MeshConfig
 from mizzen.config.validation import hosts, http_route, localities, ports, references, rules, tls
+from mizzen.config.validation.formats import format_problem
 from mizzen.config.validation.mesh_proxy import proxy_config
 from mizzen.config.validation.providers import extension_providers
 from mizzen.config.validation.rules import Findings, camel, invalid
@@ -88,6 +89,9 @@ def _tls(spec: MeshConfig) -> Findings:
 
 
 def _access_log(spec: MeshConfig) -> Findings:
+    path = ("spec", "accessLogFormat")
+    if problem := format_problem(spec.access_log_format):
+        yield invalid(path, f"Envoy would refuse every listener: {problem}", "write %% for a percent sign")
     if spec.access_log_encoding is not AccessLogEncoding.JSON or not spec.access_log_format:
         return
     try:
@@ -95,4 +99,4 @@ def _access_log(spec: MeshConfig) -> Findings:
     except (ValueError, RecursionError):
         is_object = False
     if not is_object:
-        yield invalid(("spec", "accessLogFormat"), "with encoding JSON the format must be a JSON object")
+        yield invalid(path, "with encoding JSON the format must be a JSON object")

@@ -11,6 +11,9 @@ from mizzen.config.validation.rules import Findings, invalid
 
 MAX_CHARACTERS: Final = 1024  # Istio's bound
 MAX_MEMORY_BYTES: Final = 1 << 20
+MAX_PROGRAM_SIZE: Final = 32_768
+"""RE2's own measure. Proxies are told the same bound (re2.max_program_size.error_level), as Istio's are."""
+
 _HINT = "write it in RE2's syntax, which has no look-around and no back-references"
 
 
@@ -33,11 +36,11 @@ def compile_problem(pattern: str) -> str:
     options.log_errors = False
     options.max_mem = MAX_MEMORY_BYTES
     try:
-        re2.compile(pattern, options)
+        size = re2.compile(pattern, options).programsize
     except re2.error as error:
         reason = error.args[0] if error.args else error
         return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-    return ""
+    return "" if size <= MAX_PROGRAM_SIZE else f"its program size is {size}, more than {MAX_PROGRAM_SIZE}"
 
 
 def string_match(match: StringMatch | None, path: Path, *, prefix_may_be_empty: bool = False) -> Findings:

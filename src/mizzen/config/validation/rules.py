@@ -15,6 +15,7 @@ from mizzen.config.types.networking import Percent
 Findings = Iterator[Finding]
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_LONGEST: Final = timedelta(days=106_751)  # Envoy counts nanoseconds in 63 bits
 _SMALLEST_PERCENTAGE: Final = 0.0001  # Envoy counts in millionths
 _MAX_UINT32: Final = 2**32 - 1
 
@@ -71,6 +72,8 @@ def not_negative(duration: timedelta | None, path: Path) -> Findings:
 
 
 def whole_milliseconds(duration: timedelta, path: Path) -> Findings:
+    if duration > _LONGEST:
+        yield invalid(path, f"{duration.total_seconds():g}s is too long: at most 292 years", "shorten it")
     if duration.microseconds % 1000:
         yield invalid(path, "a duration here counts whole milliseconds", "round it to milliseconds")
 

@@ -9,6 +9,7 @@ from mizzen.config.validation.rules import Findings, invalid, questionable
 
 _BY_DNS: Final = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
 _AUTO_ALLOCATE: Final = "networking.istio.io/enable-autoallocate-ip"
+_MOST_WEIGHT: Final = 2**32 - 1  # of all endpoints together, for Envoy
 _WAYPOINT: Final = "istio.io/use-waypoint"
 
 
@@ -109,6 +110,9 @@ def _endpoints(spec: ServiceEntry) -> Findings:
         )
     if spec.resolution is Resolution.DNS_ROUND_ROBIN and len(spec.endpoints) > 1:
         yield invalid(("spec", "endpoints"), "resolution DNS_ROUND_ROBIN has one endpoint at most", "use DNS")
+    if (total := sum(endpoint.weight for endpoint in spec.endpoints)) > _MOST_WEIGHT:
+        message = f"the weights sum to {total}, more than {_MOST_WEIGHT}"
+        yield invalid(("spec", "endpoints"), message, "make them smaller")
     names = {port.name for port in spec.ports}
     for index, endpoint in enumerate(spec.endpoints):
         path = ("spec", "endpoints", index)

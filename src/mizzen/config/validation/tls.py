@@ -119,6 +119,7 @@ def curves(names: tuple[str, ...], path: Path) -> Findings:
         yield questionable((*path, index), f'"{name}" {what}', "remove it")
 
 
+_LONGEST_SNI: Final = 255
 _CLIENT_FILES: Final = ("client_certificate", "private_key", "ca_certificates", "ca_crl")
 
 
@@ -138,6 +139,8 @@ def client_tls(settings: ClientTLSSettings, path: Path) -> Findings:
         for name in ("client_certificate", "private_key"):
             if mode is ClientTLSMode.MUTUAL and not settings.credential_name and name not in files:
                 yield invalid(path, f"MUTUAL needs {camel(name)}", f"add {camel(name)}")
+    if len(settings.sni) > _LONGEST_SNI:
+        yield invalid((*path, "sni"), f"it is longer than {_LONGEST_SNI} characters", "write a host's name")
     for name in (*_CLIENT_FILES, "sni"):
         if any(character in getattr(settings, name) for character in "\0\r\n"):
             yield invalid((*path, camel(name)), "it cannot hold NUL or line breaks")

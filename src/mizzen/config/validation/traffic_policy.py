@@ -178,6 +178,7 @@ def outlier_detection(detection: OutlierDetection, path: Path) -> Findings:
     yield from rules.at_least_1ms(detection.base_ejection_time, (*path, "baseEjectionTime"))
     yield from rules.percent(detection.max_ejection_percent, (*path, "maxEjectionPercent"))
     yield from rules.percent(detection.min_health_percent, (*path, "minHealthPercent"))
+    yield from rules.at_least(0, detection.consecutive_errors, (*path, "consecutiveErrors"))
     if detection.consecutive_errors:
         hint = "use consecutiveGatewayErrors or consecutive5xxErrors"
         yield questionable((*path, "consecutiveErrors"), "consecutiveErrors is deprecated", hint)

@@ -14,7 +14,7 @@ from mizzen.config.resource import Path
 from mizzen.config.types.networking import HTTPMatchRequest, HTTPRoute, StringMatch, TCPRoute, TLSRoute
 from mizzen.config.validation.rules import Findings
 
-MAX_PREFIXES: Final = 256
+MAX_PREFIXES: Final = 128
 """Compared with one another; more of them would take quadratic time."""
 
 
@@ -30,7 +30,7 @@ def layer4(routes: Sequence[TCPRoute] | Sequence[TLSRoute], path: Path) -> Findi
 def _repeated(routes: Sequence[HTTPRoute | TCPRoute | TLSRoute], path: Path) -> Findings:
     if len(routes) == 1 and len(routes[0].match) < 2:
         return
-    first_rule: dict[object, int] = {}
+    first_rule: dict[object, tuple[int, int]] = {}
     takes_all: int | None = None
     for index, route in enumerate(routes):
         if not route.match:
@@ -40,19 +40,14 @@ def _repeated(routes: Sequence[HTTPRoute | TCPRoute | TLSRoute], path: Path) -> 
             continue
         repeated = 0
         for position, match in enumerate(route.match):
-            meant = replace(match, name="") if isinstance(match, HTTPMatchRequest) else match
-            if (first := first_rule.setdefault(meant, index)) != index or _before(
-                route.match[:position], match
-            ):
+            named = isinstance(match, HTTPMatchRequest) and match.name
+            meant = replace(match, name="") if named else match
+            if (first := first_rule.setdefault(meant, (index, position))) != (index, position):
                 repeated += 1
-                message = f"the same match stands in rule {first} before, so this one changes nothing"
+                message = f"the same match stands in rule {first[0]} before, so this one changes nothing"
                 yield _ineffective((*path, index, "match", position), message)
         if repeated == len(route.match):
             yield _unreachable((*path, index), "all its matches stand in rules before it")
-
-
-def _before(matches: Sequence[object], match: object) -> bool:
-    return match in matches
 
 
 def _shadowed(routes: Sequence[HTTPRoute], path: Path) -> Findings:
