@@ -1,7 +1,6 @@
 """Envoy's format strings, as in headers that are added and in access logs: "%REQ(x-id):10% 100%%".
 
-Envoy refuses a whole route table or listener for one command that it does not know. The commands are those of Envoy 1.40
-(tests/envoy/test_accepted.py asks it about each).
+Envoy refuses a whole route table or listener for one command that it does not know. The commands are those of Envoy 1.40.
 """
 
 import re
