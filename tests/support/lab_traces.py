@@ -1,8 +1,11 @@
 """What a lab is to the host: its processes, namespaces, interfaces and sockets. All must be gone when it is."""
 
 import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
+
+_NAMESPACES = ("net", "mnt", "pid", "user")
 
 
 @dataclass(frozen=True)
@@ -17,25 +20,35 @@ class Process:
         return fields is not None and fields[0] != "Z" and fields[19] == self.started
 
 
+class Namespace:
+    """A namespace, held open: the kernel gives the number of one that is gone to the next that anybody makes."""
+
+    def __init__(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, descriptor)
+        self.name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+
+
 @dataclass(frozen=True)
 class Traces:
     processes: frozenset[Process]
-    namespaces: frozenset[str]
+    namespaces: tuple[Namespace, ...]
     run: Path
 
     def left(self) -> list[str]:
-        """What is still there, in words."""
+        """What is still there, in words. A namespace is there while a process is in it."""
         found = [f"process {one.pid}" for one in self.processes if one.is_alive()]
-        found += sorted(self.namespaces & _namespaces(_pids()))
+        found += sorted({one.name for one in self.namespaces} & {one.name for one in _namespaces(_pids())})
         return found + ([str(self.run)] if self.run.exists() else [])
 
 
 def traces_of(root: int, control: str) -> Traces:
     """Of the process (a launcher) and everything below it. Only namespaces that are not the host's."""
     pids = descendants(root)
-    own = _namespaces([os.getpid()])
+    own = {one.name for one in _namespaces([os.getpid()])}
     processes = frozenset(Process(pid, fields[19]) for pid in pids if (fields := _stat(pid)) is not None)
-    return Traces(processes, frozenset(_namespaces(pids) - own), Path(control).parent)
+    namespaces = tuple(one for one in _namespaces(pids) if one.name not in own)
+    return Traces(processes, namespaces, Path(control).parent)
 
 
 def descendants(root: int) -> list[int]:
@@ -64,12 +77,12 @@ def _stat(pid: int) -> list[str] | None:
         return None
 
 
-def _namespaces(pids: list[int]) -> set[str]:
-    found = set()
+def _namespaces(pids: list[int]) -> list[Namespace]:
+    found = []
     for pid in pids:
-        for kind in ("net", "mnt", "pid", "user"):
+        for kind in _NAMESPACES:
             try:
-                found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
+                found.append(Namespace(f"/proc/{pid}/ns/{kind}"))
             except OSError:
                 continue
     return found
