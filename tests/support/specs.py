@@ -80,6 +80,7 @@ class Spec:
             namespace=given.pop("namespace"),
             labels=FrozenMap(given.pop("labels", {})),
             ports=FrozenMap(given.pop("ports", {})),
+            locality=given.pop("locality", ""),
             binding=binding,
         )
         if given:

@@ -32,7 +32,7 @@ class AdmittedProxy:
     certificate_expires: float | None
 
     def view(self, found: Workload) -> ProxyView:
-        return ProxyView(self.kind, found.namespace, found.labels, found.ports, self.binding)
+        return ProxyView(self.kind, found.namespace, found.labels, found.ports, found.locality, self.binding)
 
 
 def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:

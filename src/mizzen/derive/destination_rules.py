@@ -14,6 +14,7 @@ from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config, root_namespace
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
+from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServiceRef
 
 RuleKeys = tuple[ResourceKey, ...]
@@ -47,10 +48,10 @@ def _namespace_rules(db: Database, owner: str, client: str) -> FrozenMap[str, Ru
 
 
 @query
-def rules_for(db: Database, client: str, ref: ServiceRef) -> RuleKeys:
-    """The rules that hold when a proxy of namespace `client` calls a service: one, or several to be merged."""
-    for owner in dict.fromkeys((client, ref.namespace, root_namespace(db))):
-        table = _namespace_rules(db, owner, client)
+def rules_for(db: Database, scope: OutboundScope, ref: ServiceRef) -> RuleKeys:
+    """The rules that hold when a proxy of a scope calls a service: one, or several to be merged."""
+    for owner in dict.fromkeys((scope.namespace, ref.namespace, root_namespace(db))):
+        table = _namespace_rules(db, owner, scope.namespace)
         pattern = (
             ref.host
             if ref.host in table

@@ -46,7 +46,7 @@ def inbound_ports(
         declared = service(db, ref)
         for port in declared.ports if declared else ():
             number = target_port(port, named_ports)
-            if number is not None and port.protocol is not Protocol.UDP:
+            if number is not None and port.protocol.is_stream:
                 found.setdefault(number, InboundPort(number, port.protocol, ref))
     return tuple(found[number] for number in sorted(found))
 

@@ -7,26 +7,26 @@ _BY_NAME = {
     "http1": Protocol.HTTP,
     "http2": Protocol.HTTP2,
     "grpc": Protocol.GRPC,
-    "grpc-web": Protocol.GRPC,
+    "grpc-web": Protocol.GRPC_WEB,
     "tcp": Protocol.TCP,
-    "mongo": Protocol.TCP,
-    "mysql": Protocol.TCP,
-    "redis": Protocol.TCP,
+    "mongo": Protocol.MONGO,
+    "mysql": Protocol.MYSQL,
+    "redis": Protocol.REDIS,
     "tls": Protocol.TLS,
-    "https": Protocol.TLS,
+    "https": Protocol.HTTPS,
     "udp": Protocol.UDP,
 }
 _BY_APP_PROTOCOL = {
     "kubernetes.io/h2c": Protocol.HTTP2,
     "kubernetes.io/ws": Protocol.HTTP,
-    "kubernetes.io/wss": Protocol.TLS,
+    "kubernetes.io/wss": Protocol.HTTPS,
 }
 
 
 def port_protocol(name: str, app_protocol: str = "", transport: str = "") -> Protocol:
-    """The protocol of a Service or ServiceEntry port.
+    """The protocol of a Service or ServiceEntry port; AUTO where nothing says it.
 
-    FIXME: Istio sniffs a port that says nothing about its protocol; until sniffing comes (row T7) it is opaque TCP.
+    FIXME: AUTO is carried as opaque TCP until sniffing comes (row T7).
     """
     if transport.upper() == "UDP":
         return Protocol.UDP
@@ -34,7 +34,7 @@ def port_protocol(name: str, app_protocol: str = "", transport: str = "") -> Pro
         declared = _BY_APP_PROTOCOL.get(app_protocol.lower()) or _named(app_protocol)
         if declared is not None:
             return declared
-    return _named(name) or Protocol.TCP
+    return _named(name) or Protocol.AUTO
 
 
 def _named(name: str) -> Protocol | None:

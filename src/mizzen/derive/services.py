@@ -13,6 +13,7 @@ from mizzen.derive.mesh import exported, mesh_config
 from mizzen.derive.protocols import port_protocol
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
+from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
@@ -102,10 +103,16 @@ def all_services(db: Database) -> tuple[tuple[ServiceRef, tuple[str, ...]], ...]
 
 
 @query
-def visible_services(db: Database, namespace: str) -> tuple[ServiceRef, ...]:
-    """The services that a proxy of a namespace can call. Of several with one host the namespace's own wins, then
+def visible_services(db: Database, scope: OutboundScope) -> tuple[ServiceRef, ...]:
+    """The services that a proxy of a scope can call. Of several with one host the namespace's own wins, then
     the first (Istio's rule).
     """
+    return exported_services(db, scope.namespace)
+
+
+@query
+def exported_services(db: Database, namespace: str) -> tuple[ServiceRef, ...]:
+    """The services that a namespace may see, before a Sidecar narrows them."""
     default = mesh_config(db).default_service_export_to
     chosen: dict[str, ServiceRef] = {}
     for ref, export_to in all_services(db):
@@ -118,9 +125,9 @@ def visible_services(db: Database, namespace: str) -> tuple[ServiceRef, ...]:
 
 
 @query
-def visible_hosts(db: Database, namespace: str) -> FrozenMap[str, ServiceRef]:
+def visible_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ServiceRef]:
     """The same by host."""
-    return FrozenMap({ref.host: ref for ref in visible_services(db, namespace)})
+    return FrozenMap({ref.host: ref for ref in visible_services(db, scope)})
 
 
 @query

@@ -8,6 +8,7 @@ from mizzen.derive.inputs import BY_KIND, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
+from mizzen.model.proxy import OutboundScope
 
 MESH_GATEWAY = "mesh"  # Istio's reserved gateway name: all sidecars
 
@@ -50,21 +51,21 @@ def _visible(db: Database, namespace: str, gateway: str) -> tuple[tuple[Resource
 
 
 @query
-def mesh_hosts(db: Database, namespace: str) -> FrozenMap[str, ResourceKey]:
-    """For sidecars of a namespace: host pattern -> the VirtualService that decides. The oldest wins: Istio does
+def mesh_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ResourceKey]:
+    """For sidecars of a scope: host pattern -> the VirtualService that decides. The oldest wins: Istio does
     not merge VirtualServices of sidecars.
     """
     table: dict[str, ResourceKey] = {}
-    for key, hosts in _visible(db, namespace, MESH_GATEWAY):
+    for key, hosts in _visible(db, scope.namespace, MESH_GATEWAY):
         for host in hosts:
             table.setdefault(host, key)
     return FrozenMap(table)
 
 
 @query
-def mesh_virtual_service(db: Database, namespace: str, host: str) -> ResourceKey | None:
-    """The VirtualService that decides for calls from a namespace to a host: the most specific host pattern."""
-    table = mesh_hosts(db, namespace)
+def mesh_virtual_service(db: Database, scope: OutboundScope, host: str) -> ResourceKey | None:
+    """The VirtualService that decides for calls from a scope to a host: the most specific host pattern."""
+    table = mesh_hosts(db, scope)
     if host in table:
         return table[host]
     pattern = most_specific((pattern for pattern in table if pattern.startswith("*")), host)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from mizzen.config.resource import ResourceKey
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.model.workload import NO_PORTS
 
@@ -36,4 +37,18 @@ class ProxyView:
     namespace: str
     labels: FrozenMap[str, str] = EMPTY
     ports: FrozenMap[str, int] = NO_PORTS
+    locality: str = ""  # region/zone/sub-zone
     binding: Binding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundScope:
+    """The whole input of what a proxy calls: services, routes, clusters.
+
+    `labels` are only those of the proxy's labels by which some rule tells callers apart: workloads that no rule tells
+    apart share every byte. `sidecar` is the Sidecar that narrows what the proxy sees.
+    """
+
+    namespace: str
+    labels: FrozenMap[str, str] = EMPTY
+    sidecar: ResourceKey | None = None

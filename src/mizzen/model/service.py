@@ -8,26 +8,49 @@ from mizzen.frozen import EMPTY, FrozenMap
 
 
 class Protocol(Enum):
-    """Application protocols as Istio's protocol selection names them (by port name prefix or appProtocol)."""
+    """Application protocols as Istio's protocol selection names them (by appProtocol or the port's name)."""
 
     HTTP = "HTTP"
     HTTP2 = "HTTP2"
     GRPC = "GRPC"
-    TCP = "TCP"
+    GRPC_WEB = "GRPC-Web"
+    HTTPS = "HTTPS"
     TLS = "TLS"
+    TCP = "TCP"
+    MONGO = "Mongo"
+    MYSQL = "MySQL"
+    REDIS = "Redis"
+    AUTO = "auto"  # the port says nothing: the proxy looks at what comes (Istio's sniffing)
     UDP = "UDP"
 
     @property
     def is_http(self) -> bool:
+        """HTTP in the clear: the proxy routes by request."""
         return self in _HTTP
 
     @property
     def is_http2(self) -> bool:
         return self in _HTTP2
 
+    @property
+    def is_tls(self) -> bool:
+        """TLS that the application speaks itself: the proxy routes by SNI."""
+        return self in _TLS
 
-_HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC})
-_HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC})
+    @property
+    def is_tcp(self) -> bool:
+        """A stream that is not read, or not known yet to be HTTP."""
+        return self.is_stream and not self.is_http
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the mesh carries it at all."""
+        return self is not Protocol.UDP
+
+
+_HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
+_HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
+_TLS = frozenset({Protocol.HTTPS, Protocol.TLS})
 
 
 class Resolution(Enum):

@@ -10,18 +10,19 @@ from typing import Any
 from mizzen.derive.destination_rules import rules_for, subset_names
 from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import inbound_ports
+from mizzen.derive.scope import outbound_scope
 from mizzen.derive.services import service, virtual_addresses, visible_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import Binding, ProxyKind, ProxyView
-from mizzen.model.service import Protocol, Resolution, ServiceRef
+from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView
+from mizzen.model.service import Resolution, ServiceRef
 from mizzen.translate import clusters, names
 from mizzen.translate.built import ResourceRef
 from mizzen.translate.clusters import ClusterKey
 from mizzen.translate.endpoints import load_assignment
 from mizzen.translate.listeners import gateway, inbound, outbound
 from mizzen.translate.listeners.inbound import InboundScope
-from mizzen.translate.routes import RouteScope, http_ports, http_proxy_routes, route_scope, sidecar_routes
+from mizzen.translate.routes import http_ports, http_proxy_routes, sidecar_routes
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 
@@ -47,17 +48,17 @@ class Bundle:
 @query
 def bundle(db: Database, view: ProxyView) -> Bundle:
     """Everything that proxies of a view should hold."""
+    scope = outbound_scope(db, view.namespace, view.labels)
     own = [ResourceRef(CLUSTER, names.BLACK_HOLE, clusters.black_hole_cluster, ())]
     if view.binding is None:
         own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, clusters.passthrough_cluster, ()))
     common: dict[str, tuple[Any, tuple[Any, ...]]] = dict.fromkeys(
-        (CLUSTER, ENDPOINT), (outbound_clusters, (view.namespace,))
+        (CLUSTER, ENDPOINT), (outbound_clusters, (scope,))
     )
     if view.kind is ProxyKind.GATEWAY:
         own += _gateway(db, view)
     else:
         own += _inbound(db, view)
-        scope = route_scope(db, view.namespace, view.labels)
         if view.binding is None:
             own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, outbound.virtual_outbound, ()))
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
@@ -84,22 +85,20 @@ def members(db: Database, resources: ResourceSet) -> tuple[ResourceRef, ...]:
 
 
 @query
-def outbound_clusters(db: Database, namespace: str) -> tuple[ResourceRef, ...]:
-    """A cluster, and its endpoints, for every port and subset of every service visible in a namespace."""
-    return tuple(
-        ref for found in visible_services(db, namespace) for ref in _service_clusters(db, namespace, found)
-    )
+def outbound_clusters(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
+    """A cluster, and its endpoints, for every port and subset of every service visible in a scope."""
+    return tuple(ref for found in visible_services(db, scope) for ref in _service_clusters(db, scope, found))
 
 
 @query
-def _service_clusters(db: Database, namespace: str, ref: ServiceRef) -> tuple[ResourceRef, ...]:
+def _service_clusters(db: Database, scope: OutboundScope, ref: ServiceRef) -> tuple[ResourceRef, ...]:
     found = service(db, ref)
     if found is None:
         return ()
-    rules = rules_for(db, namespace, ref)
+    rules = rules_for(db, scope, ref)
     refs = []
     for port in found.ports:
-        if port.protocol is Protocol.UDP:
+        if not port.protocol.is_stream:
             continue
         for subset in ("", *subset_names(db, rules)):
             name = names.outbound_cluster(port.number, subset, ref.host)
@@ -126,30 +125,30 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
         yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, (scope,))
 
 
-def _explicit_proxy(scope: RouteScope, binding: Binding) -> Iterator[ResourceRef]:
+def _explicit_proxy(scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:
     name = names.listener(binding.address, binding.http_proxy_port)
     yield ResourceRef(LISTENER, name, outbound.http_proxy, (binding,))
     yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
 
 
 @query
-def outbound_listeners(db: Database, scope: RouteScope) -> tuple[ResourceRef, ...]:
+def outbound_listeners(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
     """One listener per HTTP port, one per address and port of a TCP service."""
     refs: list[ResourceRef] = []
-    for port in http_ports(db, scope.namespace):
+    for port in http_ports(db, scope):
         refs.append(
             ResourceRef(LISTENER, names.listener(outbound.ANY_ADDRESS, port), outbound.outbound_http, (port,))
         )
         refs.append(ResourceRef(ROUTE, names.route(port), sidecar_routes, (scope, port)))
-    for ref in visible_services(db, scope.namespace):
+    for ref in visible_services(db, scope):
         refs += _tcp_listeners(db, scope, ref)
     return tuple(refs)
 
 
-def _tcp_listeners(db: Database, scope: RouteScope, ref: ServiceRef) -> Iterator[ResourceRef]:
+def _tcp_listeners(db: Database, scope: OutboundScope, ref: ServiceRef) -> Iterator[ResourceRef]:
     found = service(db, ref)
     for port in found.ports if found else ():
-        if port.protocol in {Protocol.TCP, Protocol.TLS}:
+        if port.protocol.is_tcp:
             for address in virtual_addresses(db, ref):
                 arguments: tuple[Any, ...] = (scope, ref, port.number, address)
                 name = names.listener(address, port.number)

@@ -1,7 +1,6 @@
 """Route configurations of sidecars: one per HTTP port, shared by all proxies that no route tells apart."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -21,12 +20,11 @@ from mizzen.derive.virtual_services import (
     MESH_GATEWAY,
     gateway_name,
     mesh_virtual_service,
-    source_label_names,
     virtual_service,
 )
 from mizzen.derive.workloads import covers
-from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
+from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServicePort, ServiceRef
 from mizzen.proto.api import Route, RouteConfiguration, VirtualHost
 from mizzen.translate import names
@@ -36,27 +34,10 @@ from mizzen.translate.traffic_policy import effective_policy
 from mizzen.xds.resource import ROUTE
 
 
-@dataclass(frozen=True, slots=True)
-class RouteScope:
-    """The whole input of a sidecar's routes: its namespace, and those of its labels by which routes tell callers
-    apart.
-    """
-
-    namespace: str
-    labels: FrozenMap[str, str] = EMPTY
-
-
 @query
-def route_scope(db: Database, namespace: str, labels: FrozenMap[str, str]) -> RouteScope:
-    """The scope of a proxy's routes."""
-    telling = source_label_names(db, namespace)
-    return RouteScope(namespace, FrozenMap({name: labels[name] for name in telling if name in labels}))
-
-
-@query
-def http_services(db: Database, namespace: str, port: int) -> tuple[ServiceRef, ...]:
-    """The services visible in a namespace that speak HTTP on a port."""
-    return tuple(ref for ref in visible_services(db, namespace) if _speaks_http(db, ref, port))
+def http_services(db: Database, scope: OutboundScope, port: int) -> tuple[ServiceRef, ...]:
+    """The services visible in a scope that speak HTTP on a port."""
+    return tuple(ref for ref in visible_services(db, scope) if _speaks_http(db, ref, port))
 
 
 def _speaks_http(db: Database, ref: ServiceRef, number: int) -> bool:
@@ -66,9 +47,9 @@ def _speaks_http(db: Database, ref: ServiceRef, number: int) -> bool:
 
 
 @query
-def http_ports(db: Database, namespace: str) -> tuple[int, ...]:
-    """The ports on which some service visible in a namespace speaks HTTP."""
-    numbers = {port.number for ref in visible_services(db, namespace) for port in _http_ports_of(db, ref)}
+def http_ports(db: Database, scope: OutboundScope) -> tuple[int, ...]:
+    """The ports on which some service visible in a scope speaks HTTP."""
+    numbers = {port.number for ref in visible_services(db, scope) for port in _http_ports_of(db, ref)}
     return tuple(sorted(numbers))
 
 
@@ -78,7 +59,7 @@ def _http_ports_of(db: Database, ref: ServiceRef) -> Iterator[ServicePort]:
 
 
 @query
-def sidecar_routes(db: Database, scope: RouteScope, port: int) -> Built:
+def sidecar_routes(db: Database, scope: OutboundScope, port: int) -> Built:
     """RouteConfiguration "<port>": every HTTP service of that port, then whatever the mesh allows."""
     config = RouteConfiguration(
         name=names.route(port),
@@ -89,7 +70,7 @@ def sidecar_routes(db: Database, scope: RouteScope, port: int) -> Built:
     )
     origins: list[Origin] = []
     taken: set[str] = set()
-    for ref in http_services(db, scope.namespace, port):
+    for ref in http_services(db, scope, port):
         domains = _fresh(_domains(db, ref, scope.namespace), taken)
         if domains:
             host = config.virtual_hosts.add(
@@ -101,7 +82,7 @@ def sidecar_routes(db: Database, scope: RouteScope, port: int) -> Built:
 
 
 @query
-def http_proxy_routes(db: Database, scope: RouteScope) -> Built:
+def http_proxy_routes(db: Database, scope: OutboundScope) -> Built:
     """RouteConfiguration "http_proxy", for proxies that capture nothing: every HTTP service of every port, told apart
     by the port in the request's authority.
     """
@@ -112,8 +93,8 @@ def http_proxy_routes(db: Database, scope: RouteScope) -> Built:
     )
     origins: list[Origin] = []
     taken: set[str] = set()
-    for port in http_ports(db, scope.namespace):
-        for ref in http_services(db, scope.namespace, port):
+    for port in http_ports(db, scope):
+        for ref in http_services(db, scope, port):
             plain = _domains(db, ref, scope.namespace)
             domains = _fresh([f"{domain}:{port}" for domain in plain] + (plain if port == 80 else []), taken)
             if domains:
@@ -142,7 +123,7 @@ def _domains(db: Database, ref: ServiceRef, namespace: str) -> list[str]:
 def _fill(
     db: Database,
     host: VirtualHost,
-    scope: RouteScope,
+    scope: OutboundScope,
     ref: ServiceRef,
     port: int,
     origins: list[Origin],
@@ -150,12 +131,12 @@ def _fill(
 ) -> None:
     """The routes of one virtual host: the VirtualService's that decides, else one to the service."""
     context = RouteContext(
-        cluster=lambda destination: cluster_name(db, scope.namespace, destination, port),
-        hashing=lambda destination: hashing(db, scope.namespace, destination, port),
+        cluster=lambda destination: cluster_name(db, scope, destination, port),
+        hashing=lambda destination: hashing(db, scope, destination, port),
         retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
     )
     part = f"virtual_hosts[{index}]"
-    key = mesh_virtual_service(db, scope.namespace, ref.host)
+    key = mesh_virtual_service(db, scope, ref.host)
     if key is not None:
         for route, path in virtual_service_routes(db, context, key, MESH_GATEWAY, scope, port):
             origins.append(Origin(f"{part}.routes[{len(host.routes)}]", key, path))
@@ -172,7 +153,7 @@ def virtual_service_has_http(db: Database, key: ResourceKey) -> bool:
 
 
 def virtual_service_routes(
-    db: Database, context: RouteContext, key: ResourceKey, gateway: str, scope: RouteScope, port: int
+    db: Database, context: RouteContext, key: ResourceKey, gateway: str, scope: OutboundScope, port: int
 ) -> Iterator[tuple[Route, tuple[str | int, ...]]]:
     """The Envoy routes of a VirtualService, in its order, each with the field that made it.
 
@@ -207,7 +188,7 @@ def _qualify(settings: HTTPRoute, namespace: str) -> HTTPRoute:
     )
 
 
-def applies(match: HTTPMatchRequest, key: ResourceKey, gateway: str, scope: RouteScope, port: int) -> bool:
+def applies(match: HTTPMatchRequest, key: ResourceKey, gateway: str, scope: OutboundScope, port: int) -> bool:
     """Whether a match can hold at all for these callers, at this gateway, on this port."""
     if match.gateways and gateway not in (gateway_name(name, key.namespace) for name in match.gateways):
         return False
@@ -232,29 +213,31 @@ def _matches_everything(match: HTTPMatchRequest) -> bool:
 
 
 @query
-def cluster_name(db: Database, namespace: str, destination: Destination, port: int) -> str:
+def cluster_name(db: Database, scope: OutboundScope, destination: Destination, port: int) -> str:
     """The cluster of a destination."""
-    number = _port_number(db, namespace, destination, port)
+    number = _port_number(db, scope, destination, port)
     return names.outbound_cluster(number, destination.subset, destination.host)
 
 
-def _port_number(db: Database, namespace: str, destination: Destination, port: int) -> int:
+def _port_number(db: Database, scope: OutboundScope, destination: Destination, port: int) -> int:
     """The port of a destination: the one that it names, the service's only port, else the caller's port."""
     if destination.port and destination.port.number:
         return destination.port.number
-    ref = visible_hosts(db, namespace).get(destination.host)
+    ref = visible_hosts(db, scope).get(destination.host)
     found = service(db, ref) if ref else None
     return found.ports[0].number if found and len(found.ports) == 1 else port
 
 
 @query
-def hashing(db: Database, namespace: str, destination: Destination, port: int) -> ConsistentHashLB | None:
+def hashing(
+    db: Database, scope: OutboundScope, destination: Destination, port: int
+) -> ConsistentHashLB | None:
     """The consistent hashing that a destination's rules ask for."""
-    ref = visible_hosts(db, namespace).get(destination.host)
+    ref = visible_hosts(db, scope).get(destination.host)
     if ref is None:
         return None
-    number = _port_number(db, namespace, destination, port)
-    settings = effective_policy(db, rules_for(db, namespace, ref), destination.subset, number).load_balancer
+    number = _port_number(db, scope, destination, port)
+    settings = effective_policy(db, rules_for(db, scope, ref), destination.subset, number).load_balancer
     return settings.consistent_hash if settings else None
 
 

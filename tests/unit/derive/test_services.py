@@ -5,6 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mizzen.derive.services import ALLOCATION_POOL, allocated_addresses, names, visible_hosts
+from mizzen.model.proxy import OutboundScope
 from tests.support.mesh import Mesh
 
 SERVICE = """
@@ -67,12 +68,16 @@ spec: {address: 10.0.0.5}
 )
 def test_who_sees_a_service(export_to: str, seen: set[str]) -> None:
     mesh = Mesh(entry("shop", export_to))
-    assert {ns for ns in ("shop", "bank") if "api.example.com" in visible_hosts(mesh.db, ns)} == seen
+    assert {
+        ns for ns in ("shop", "bank") if "api.example.com" in visible_hosts(mesh.db, OutboundScope(ns))
+    } == seen
 
 
 def test_the_callers_own_service_wins_over_an_older_one_of_the_same_host() -> None:
     mesh = Mesh(entry("shop"), entry("bank"))
-    assert {ns: visible_hosts(mesh.db, ns)["api.example.com"].namespace for ns in ("shop", "bank")} == {
+    assert {
+        ns: visible_hosts(mesh.db, OutboundScope(ns))["api.example.com"].namespace for ns in ("shop", "bank")
+    } == {
         "shop": "shop",
         "bank": "bank",
     }

@@ -7,6 +7,7 @@ from mizzen.config.resource import ResourceKey
 from mizzen.derive.gateways import GatewayServer, bind_port, gateway_servers
 from mizzen.derive.hosts import matches
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.scope import outbound_scope
 from mizzen.derive.virtual_services import gateway_virtual_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
@@ -18,7 +19,7 @@ from mizzen.translate.listeners.network import ads_routes, http_connection_manag
 from mizzen.translate.listeners.outbound import ANY_ADDRESS, outbound_http_filters
 from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext
 from mizzen.translate.route_match import is_catch_all_route
-from mizzen.translate.routes import RouteScope, cluster_name, hashing, virtual_service_routes
+from mizzen.translate.routes import cluster_name, hashing, virtual_service_routes
 from mizzen.translate.telemetry import source_metrics
 from mizzen.xds.resource import LISTENER, ROUTE
 
@@ -77,10 +78,10 @@ def gateway_routes(db: Database, namespace: str, labels: FrozenMap[str, str], po
     )
     hosts: dict[str, VirtualHost] = {}
     routes: dict[str, dict[tuple[str, ResourceKey], list[_Traced]]] = {}
-    scope = RouteScope(namespace, labels)
+    scope = outbound_scope(db, namespace, labels)
     context = RouteContext(
-        cluster=lambda destination: cluster_name(db, namespace, destination, port),
-        hashing=lambda destination: hashing(db, namespace, destination, port),
+        cluster=lambda destination: cluster_name(db, scope, destination, port),
+        hashing=lambda destination: hashing(db, scope, destination, port),
         retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
     )
     for found in _http_servers(gateway_servers(db, labels).get(port, ())):

@@ -7,7 +7,7 @@ from mizzen.derive.services import service
 from mizzen.derive.virtual_services import MESH_GATEWAY, gateway_name, mesh_virtual_service, virtual_service
 from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import Binding
+from mizzen.model.proxy import Binding, OutboundScope
 from mizzen.model.service import ServiceRef
 from mizzen.proto.api import HttpFilter, Listener, NetworkFilter
 from mizzen.translate import names
@@ -15,7 +15,7 @@ from mizzen.translate.built import Built, Origin, built
 from mizzen.translate.http_filters.cors import cors_filter
 from mizzen.translate.http_filters.fault import fault_filter
 from mizzen.translate.listeners.network import ads_routes, http_connection_manager, tcp_proxy
-from mizzen.translate.routes import RouteScope, cluster_name
+from mizzen.translate.routes import cluster_name
 from mizzen.translate.telemetry import source_metrics
 from mizzen.xds.resource import LISTENER
 
@@ -98,7 +98,7 @@ def http_proxy(db: Database, binding: Binding) -> Built:
 
 
 @query
-def outbound_tcp(db: Database, scope: RouteScope, ref: ServiceRef, port: int, address: str) -> Built:
+def outbound_tcp(db: Database, scope: OutboundScope, ref: ServiceRef, port: int, address: str) -> Built:
     """<address>_<port>: TCP to one service, by its address."""
     found = service(db, ref)
     origins = [Origin("", found.ref.source)] if found else []
@@ -113,11 +113,11 @@ def outbound_tcp(db: Database, scope: RouteScope, ref: ServiceRef, port: int, ad
 
 
 def _tcp_route(
-    db: Database, scope: RouteScope, ref: ServiceRef, port: int, origins: list[Origin]
+    db: Database, scope: OutboundScope, ref: ServiceRef, port: int, origins: list[Origin]
 ) -> NetworkFilter:
     """The TCP route that a VirtualService gives a service's port, else one straight to it."""
     mesh = mesh_config(db)
-    key = mesh_virtual_service(db, scope.namespace, ref.host)
+    key = mesh_virtual_service(db, scope, ref.host)
     spec = virtual_service(db, key) if key else None
     for index, route in enumerate(spec.tcp if spec and key else ()):
         assert key is not None
@@ -138,15 +138,15 @@ def _tcp_route(
             targets = [_target(db, scope, key.namespace, item, port) for item in weighted]
             return tcp_proxy(mesh, targets[0][0], targets[0][0], targets)
     destination = Destination(host=ref.host, port=PortSelector(number=port))
-    direct = cluster_name(db, scope.namespace, destination, port)
+    direct = cluster_name(db, scope, destination, port)
     return tcp_proxy(mesh, direct, direct)
 
 
 def _target(
-    db: Database, scope: RouteScope, namespace: str, item: RouteDestination, port: int
+    db: Database, scope: OutboundScope, namespace: str, item: RouteDestination, port: int
 ) -> tuple[str, int]:
     destination = item.destination
     full = Destination(
         host=qualified(destination.host, namespace), subset=destination.subset, port=destination.port
     )
-    return cluster_name(db, scope.namespace, full, port), item.weight or 1
+    return cluster_name(db, scope, full, port), item.weight or 1
