@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.conformance import analysis, authz, validation
+from tests.conformance import analysis, authz, routing_sim, validation
 from tests.conformance.outcome import SetResult, Status
 
 SETS: Mapping[str, Callable[[Path], SetResult]] = {
     "analysis": analysis.run,
     "authz": authz.run,
+    "routing-sim": routing_sim.run,
     "validation": validation.run,
 }
 NOT_ASKED_FOR_YET = (
@@ -22,7 +23,6 @@ NOT_ASKED_FOR_YET = (
     "injection",
     "iptables",
     "routing-e2e",
-    "routing-sim",
 )
 
 BESIDE = Path(__file__).parents[3] / "shared" / "conformance"
