@@ -1,13 +1,18 @@
 """Which scope a proxy belongs to."""
 
+from mizzen.derive.sidecars import sidecar_for
 from mizzen.derive.virtual_services import source_label_names
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import OutboundScope
+from mizzen.model.proxy import OutboundScope, ProxyKind
 
 
 @query
-def outbound_scope(db: Database, namespace: str, labels: FrozenMap[str, str]) -> OutboundScope:
-    """The scope of a proxy in a namespace with these labels."""
+def outbound_scope(
+    db: Database, kind: ProxyKind, namespace: str, labels: FrozenMap[str, str]
+) -> OutboundScope:
+    """The scope of a proxy in a namespace with these labels. No Sidecar narrows what a gateway sees (Istio's rule)."""
     telling = source_label_names(db, namespace)
-    return OutboundScope(namespace, FrozenMap({name: labels[name] for name in telling if name in labels}))
+    told_apart = FrozenMap({name: labels[name] for name in telling if name in labels})
+    narrowed_by = sidecar_for(db, namespace, labels) if kind is ProxyKind.SIDECAR else None
+    return OutboundScope(namespace, told_apart, narrowed_by)

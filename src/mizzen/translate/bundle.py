@@ -48,7 +48,7 @@ class Bundle:
 @query
 def bundle(db: Database, view: ProxyView) -> Bundle:
     """Everything that proxies of a view should hold."""
-    scope = outbound_scope(db, view.namespace, view.labels)
+    scope = outbound_scope(db, view.kind, view.namespace, view.labels)
     own = [ResourceRef(CLUSTER, names.BLACK_HOLE, clusters.black_hole_cluster, ())]
     if view.binding is None:
         own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, clusters.passthrough_cluster, ()))

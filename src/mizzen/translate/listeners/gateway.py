@@ -11,7 +11,7 @@ from mizzen.derive.scope import outbound_scope
 from mizzen.derive.virtual_services import gateway_virtual_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import Binding
+from mizzen.model.proxy import Binding, ProxyKind
 from mizzen.proto.api import Listener, Route, RouteConfiguration, VirtualHost
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
@@ -78,7 +78,7 @@ def gateway_routes(db: Database, namespace: str, labels: FrozenMap[str, str], po
     )
     hosts: dict[str, VirtualHost] = {}
     routes: dict[str, dict[tuple[str, ResourceKey], list[_Traced]]] = {}
-    scope = outbound_scope(db, namespace, labels)
+    scope = outbound_scope(db, ProxyKind.GATEWAY, namespace, labels)
     context = RouteContext(
         cluster=lambda destination: cluster_name(db, scope, destination, port),
         hashing=lambda destination: hashing(db, scope, destination, port),
