@@ -54,6 +54,16 @@ def test_a_request_starts_inside_the_workload(lab, mode):
         assert (code, body) == (200, b"web-0")
 
 
+def test_without_a_sidecar_names_and_addresses_of_services_work(lab, mode):
+    """As in a pod of Kubernetes without a sidecar. The stand-ins capture nothing."""
+    if mode is Mode.LOOPBACK:
+        assert lab.request("outside", "http://a.example/")[0] == 0
+        return
+    for caller in ("gateway", "web"):  # web calls itself: it must not see its own address as the caller's
+        found = until(lambda caller=caller: lab.request(caller, "http://a.example/")[2], "an answer")
+        assert found == b"web-0"
+
+
 def test_names_reach_the_agents_table(lab):
     # The lab's own files are out of the host's sight, so its first process is asked for them.
     init = descendants(lab.handle.keeper_pid)[0]

@@ -78,9 +78,12 @@ class _UnixServer(ThreadingHTTPServer):
 
 
 def daemon(options):
-    handler = type(
-        "Handler", (_Json,), {"documents": {"/api/v1/names": {"names": {"a.example": ["240.240.0.1"]}}}}
-    )
+    web = {"address": "240.240.0.1", "port": 80, "endpoints": [["10.77.0.10", 9080]]}
+    documents = {
+        "/api/v1/names": {"names": {"a.example": ["240.240.0.1"]}},
+        "/api/v1/service-addresses": {"addresses": [web]},
+    }
+    handler = type("Handler", (_Json,), {"documents": documents})
     listener = socket.socket(fileno=options.admin_fd)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=False)
     server.socket.close()

@@ -34,7 +34,7 @@ class WorkloadStatus(_Document, frozen=True, kw_only=True):
     """A registered workload and, where its proxy is connected, the proxy."""
 
     name: str  # "namespace/name"
-    kind: str  # sidecar or gateway
+    kind: str  # sidecar, gateway, or application: one without a proxy
     address: str
     labels: dict[str, str]
     identity: str  # its SPIFFE ID
@@ -104,6 +104,14 @@ class ChangeReport(_Document, frozen=True, kw_only=True):
     proxies: dict[
         str, str
     ]  # "namespace/name" of each proxy that the change concerned -> acked, pending, rejected
+
+
+class ServiceAddress(_Document, frozen=True, kw_only=True):
+    """One TCP port of a Kubernetes Service at one of its addresses, for whoever has no proxy to ask."""
+
+    address: str
+    port: int
+    endpoints: tuple[tuple[str, int], ...]  # address and port of those that are ready
 
 
 class MeshStatus(_Document, frozen=True, kw_only=True):

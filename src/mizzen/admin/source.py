@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from mizzen.admin.schema import MeshStatus
+from mizzen.admin.schema import MeshStatus, ServiceAddress
 
 
 class AdminSource(Protocol):
@@ -13,6 +13,10 @@ class AdminSource(Protocol):
 
     def names(self) -> Mapping[str, Sequence[str]]:
         """The addresses of every service, by its host name."""
+        ...
+
+    def service_addresses(self) -> Sequence[ServiceAddress]:
+        """Where each Service is called, and what answers there."""
         ...
 
     def config_dump(self, proxy: str) -> Any | None:

@@ -26,9 +26,10 @@ _REPLY_SECONDS: Final = 5.0
 
 _META_MARK, _META_OIFNAME, _META_SKUID, _META_L4PROTO = 3, 7, 10, 16
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
-_VERDICT_REGISTER, _REGISTER = 0, 1
+_VERDICT_REGISTER, _REGISTER, _SECOND_REGISTER = 0, 1, 2
 _RETURN, _JUMP = -5, -3
-_HOOKS: Final = {"prerouting": 0, "output": 3}
+_HOOKS: Final = {"prerouting": 0, "output": 3, "postrouting": 4}
+_DNAT, _RANDOM = 1, 1
 _INTERFACE_NAME_BYTES: Final = 16
 
 
@@ -133,6 +134,35 @@ def redirect(port: int) -> Part:
     return Part(f"redirect to :{port}", (value, _expression("redir", _number(1, _REGISTER))))
 
 
+def send_to(address: str, port: int) -> Part:
+    """To another address and port (destination NAT)."""
+    return Part(
+        f"dnat to {address}:{port}",
+        (
+            _immediate(_REGISTER, _attribute(1, _packed(address))),
+            _immediate(_SECOND_REGISTER, _attribute(1, struct.pack(">H", port))),
+            _expression(
+                "nat",
+                _number(1, _DNAT)
+                + _number(2, socket.AF_INET)
+                + _number(3, _REGISTER)
+                + _number(5, _SECOND_REGISTER),
+            ),
+        ),
+    )
+
+
+def masquerade() -> Part:
+    """From the address of the machine that passes it on."""
+    return Part("masquerade", (_expression("masq", b""),))
+
+
+def one_in(count: int) -> Part:
+    """Matches one new connection in `count`, by chance."""
+    generate = _expression("numgen", _number(1, _REGISTER) + _number(2, count) + _number(3, _RANDOM))
+    return Part(f"numgen random mod {count} 0", (generate, _compare(struct.pack("=I", 0))))
+
+
 def replace_table(table: Table) -> None:
     """Put the table in force in the current network namespace, instead of one of the same name; all of it or nothing.
 
@@ -144,7 +174,7 @@ def replace_table(table: Table) -> None:
             netlink.bind((0, 0))
             messages = _transaction(table)
             netlink.send(b"".join(messages))
-            _await_success(netlink, len(messages) - 2)
+            _await_success(netlink)
     except TimeoutError:
         raise UserError("the kernel did not answer about traffic rules") from None
     except OSError as error:
@@ -161,13 +191,16 @@ def _transaction(table: Table) -> list[bytes]:
         for chain in table.chains
         for rule in chain.rules
     ]
-    messages = [_message(kind, _REQUEST | _ACK | _CREATE | _APPEND, body) for kind, body in bodies]
+    messages = [_message(kind, _REQUEST | _CREATE | _APPEND, body) for kind, body in bodies[:-1]]
+    # Errors are reported in any case; one acknowledgement, of the last, tells that there were none. As many as there are
+    # rules would not fit into the socket's buffer.
+    messages += [_message(kind, _REQUEST | _ACK | _CREATE | _APPEND, body) for kind, body in bodies[-1:]]
     return [_batch(_BATCH_BEGIN), *messages, _batch(_BATCH_END)]
 
 
-def _await_success(netlink: socket.socket, expected: int) -> None:
-    """Read one acknowledgement for each message; the first that is an error is raised as OSError."""
-    while expected > 0:
+def _await_success(netlink: socket.socket) -> None:
+    """Read up to the acknowledgement of the whole; the first error is raised as OSError."""
+    while True:
         replies = netlink.recv(1 << 16)
         while replies:
             length, kind = struct.unpack_from("=IH", replies)
@@ -175,7 +208,7 @@ def _await_success(netlink: socket.socket, expected: int) -> None:
                 (code,) = struct.unpack_from("=i", replies, 16)
                 if code:
                     raise OSError(-code, os.strerror(-code))
-                expected -= 1
+                return
             replies = replies[_aligned(length) :]
 
 

@@ -58,7 +58,8 @@ def _path(status: LabStatus, workload: str | None, kind: str) -> Path:
         )
     path = found[0].logs.get(kind)
     if path is None:
-        raise UserError(f"{workload} is a gateway and has no application", "ask for --proxy")
+        there = ", ".join(f"--{kind}" for kind in found[0].logs)
+        raise UserError(f"{workload} has no such process", f"ask for {there}")
     return Path(path)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mizzen.admin.schema import MeshStatus, WorkloadStatus
-from mizzen.cli.lines import BAD, BUSY, GOOD
+from mizzen.cli.lines import BAD, BUSY, DIM, GOOD
 
 
 class ProcessState(msgspec.Struct, frozen=True):
@@ -19,11 +19,11 @@ class ProcessState(msgspec.Struct, frozen=True):
 
 
 class InstanceState(msgspec.Struct, frozen=True):
-    """A workload's processes; `application` is None for a gateway."""
+    """A workload's processes; `application` is None for a gateway, `agent` where there is no sidecar."""
 
     name: str
     namespace: str = ""
-    agent: ProcessState = ProcessState()
+    agent: ProcessState | None = ProcessState()
     application: ProcessState | None = None
 
 
@@ -59,6 +59,8 @@ def read_lab(document: Any) -> LabState:
 
 def state_of(workload: WorkloadStatus) -> tuple[str, str]:
     """A workload's state as style and words, the worst first."""
+    if not workload.connected and workload.kind == "application":
+        return DIM, "no sidecar"
     if not workload.connected:
         return BAD, "proxy not connected"
     if not workload.healthy:

@@ -13,12 +13,14 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Located, ResourceKey, path_text
 from mizzen.daemon.catalog import MeshCatalog, Session
 from mizzen.daemon.delivery import DeliveryLog, Refusal, type_name
+from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import BY_KIND, UNHEALTHY
 from mizzen.derive.mesh import trust_domain
-from mizzen.derive.services import names
+from mizzen.derive.services import all_services, names, service, virtual_addresses
 from mizzen.derive.workloads import workload
 from mizzen.incremental import Database, QueryError
 from mizzen.model.identity import SpiffeId
+from mizzen.model.service import ServiceRef
 from mizzen.model.workload import Workload
 from mizzen.proto import api
 from mizzen.proto.descriptors import pool
@@ -95,7 +97,7 @@ class DaemonStatus:
         reason = UNHEALTHY(self.db, found.key) or ""
         return schema.WorkloadStatus(
             name=f"{found.namespace}/{found.name}",
-            kind="sidecar" if session is None else session.proxy.kind.name.lower(),
+            kind=_kind(found, session),
             address=found.address,
             labels=dict(found.labels),
             identity=str(SpiffeId(domain, found.namespace, found.service_account)),
@@ -150,6 +152,21 @@ class DaemonStatus:
     def names(self) -> Mapping[str, Sequence[str]]:
         return dict(self.db.value(names))
 
+    def service_addresses(self) -> Sequence[schema.ServiceAddress]:
+        refs = (ref for ref, _ in self.db.value(all_services) if ref.source.kind == "Service")
+        return tuple(found for ref in refs for found in self._service_addresses(ref))
+
+    def _service_addresses(self, ref: ServiceRef) -> Iterator[schema.ServiceAddress]:
+        found = self.db.value(service, ref)
+        for port in found.ports if found is not None else ():
+            endpoints = self.db.value(service_endpoints, ref, port.number)
+            for address in self.db.value(virtual_addresses, ref):
+                yield schema.ServiceAddress(
+                    address=address,
+                    port=port.number,
+                    endpoints=tuple((endpoint.address, endpoint.port) for endpoint in endpoints),
+                )
+
     def config_dump(self, proxy: str) -> Any | None:
         """What a connected proxy should run, by type and name, as proto JSON."""
         session = next((found for found in self.catalog.sessions if found.name == proxy), None)
@@ -165,6 +182,12 @@ class DaemonStatus:
                 config = MessageToDict(message_class.FromString(found.body), descriptor_pool=pool())
                 dump[kind][name] = {"version": found.version, "config": config}
         return dump
+
+
+def _kind(found: Workload, session: Session | None) -> str:
+    if session is not None:
+        return session.proxy.kind.name.lower()
+    return "sidecar" if found.has_proxy else "application"
 
 
 def _origin_in_words(origin: Origin, located: Mapping[ResourceKey, Located]) -> str:

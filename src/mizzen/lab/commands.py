@@ -97,6 +97,11 @@ def private_port(port: int) -> int:
     return moved if moved <= _HIGHEST_PORT else port - _PRIVATE_PORT_OFFSET
 
 
+def listening_port(port: int, workload: Workload, *, captured: bool) -> int:
+    """Where the application itself listens for what arrives at a port of its workload."""
+    return port if captured or not workload.sidecar else private_port(port)
+
+
 def daemon_command(plan: Plan, layout: Layout, own_address: str) -> Command:
     folders = [part for folder in (*plan.config, str(layout.registry)) for part in ("--config", folder)]
     return Command(
@@ -185,7 +190,7 @@ def application_environment(plan: Plan, instance: Instance) -> dict[str, str]:
     """HOST and PORT say where to listen; PORT_<NAME> is there for every named port."""
     workload, address = instance.workload, instance.place.address
     moved = {
-        port: port.number if plan.isolation.network else private_port(port.number)
+        port: listening_port(port.number, workload, captured=plan.isolation.network)
         for port in workload.declared_ports()
     }
     environment = {
@@ -200,7 +205,7 @@ def application_environment(plan: Plan, instance: Instance) -> dict[str, str]:
     }
     if moved:
         environment["PORT"] = str(next(iter(moved.values())))
-    if not plan.isolation.network:
+    if not plan.isolation.network and workload.sidecar:
         environment |= proxy_environment(address)
     return environment | workload.env
 
@@ -239,7 +244,7 @@ def call_command(plan: Plan, instance: Instance | None) -> Command:
     return Command(
         name=f"request from {instance.name if instance else 'outside the mesh'}",
         argv=(sys.executable, "-m", "mizzen.lab.request"),
-        env=_caller_environment(plan, place),
+        env=_caller_environment(plan, instance),
         netns_fd=place.namespace if place else None,
         in_child=(kernel.drop_capabilities_at_exec,),
     )
@@ -250,16 +255,17 @@ def traffic_command(
     layout: Layout,
     number: int,
     traffic: Traffic,
-    place: Place | None,
+    instance: Instance | None,
     connect: tuple[str, int] | None,
 ) -> Command:
-    """Calls steadily, from a workload's place or (None) from outside the mesh."""
+    """Calls steadily, from a workload or (None) from outside the mesh."""
+    place = instance.place if instance is not None else None
     caller = Caller(CallRequest(traffic.source, traffic.url, headers=traffic.headers), traffic.rps, connect)
     log = ToFile(layout.log(f"traffic-{number}"))
     return Command(
         name=f"traffic from {traffic.source}",
         argv=(sys.executable, "-m", "mizzen.lab.traffic", msgspec.json.encode(caller).decode()),
-        env=_caller_environment(plan, place),
+        env=_caller_environment(plan, instance),
         netns_fd=place.namespace if place else None,
         in_child=(kernel.drop_capabilities_at_exec,),
         stdout=log,
@@ -272,8 +278,8 @@ def _clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES}
 
 
-def _caller_environment(plan: Plan, place: Place | None) -> dict[str, str]:
+def _caller_environment(plan: Plan, instance: Instance | None) -> dict[str, str]:
     environment = _clean_environment()
-    if place is not None and not plan.isolation.network:
-        environment |= proxy_environment(place.address)
+    if instance is not None and instance.workload.sidecar and not plan.isolation.network:
+        environment |= proxy_environment(instance.place.address)
     return environment

@@ -114,10 +114,12 @@ class Control:
 async def _pid_of(unit: Unit, part: str) -> int | None:
     match part:
         case "agent":
-            return unit.agent.pid
+            return unit.agent.pid if unit.agent is not None else None
         case "app":
             return unit.application.pid if unit.application is not None else None
         case "envoy":
+            if unit.agent is None:
+                return None
             answer = await get((unit.instance.place.address, AGENT_PORT), "/status", _AGENT_SECONDS)
             return msgspec.json.decode(answer[1])["envoy"]["pid"] if answer is not None else None
     raise UserError(f"{part!r} is no part of a lab", "daemon, agent, envoy and app are")

@@ -22,17 +22,24 @@ class Port(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Instances that share a command, labels and an identity. A gateway has no application, only a proxy."""
+    """Instances that share a command, labels and an identity.
+
+    A gateway has no application, only a proxy; `sidecar: false` is an application without a proxy, which neither speaks
+    nor takes the mesh's mutual TLS. Annotations are those of the pod that it stands for.
+    """
 
     name: str
     namespace: str = "default"
     service_account: str = "default"
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    locality: str = ""  # region/zone/subzone
     command: str | tuple[str, ...] = ()  # text is split as a shell would, but no shell runs
     ports: tuple[int | Port, ...] = ()
     replicas: int = 1
     env: dict[str, str] = {}
     gateway: bool = False
+    sidecar: bool = True
 
     def argv(self) -> tuple[str, ...]:
         return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command

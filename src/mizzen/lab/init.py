@@ -45,9 +45,10 @@ def _enter(plan: Plan) -> Network:
         (private / folder).mkdir(mode=0o711)
     if not isolation.network:
         return LoopbackNetwork(plan.network)
-    mounts.mount_resolver(private)
     kernel.unshare(kernel.CLONE_NEWNET)
-    return BridgedNetwork(plan.network)
+    network = BridgedNetwork(plan.network)
+    mounts.mount_resolver(private, network.own_address)
+    return network
 
 
 async def _run(plan: Plan, network: Network) -> int:

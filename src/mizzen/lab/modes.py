@@ -45,7 +45,7 @@ def limits(isolation: Isolation) -> tuple[str, ...]:
     sentences = (
         "traffic is not captured: applications use the sidecar's HTTP proxy (http_proxy), plain TCP bypasses the mesh",
         "STRICT can be bypassed by calling an application's private port",
-        "service names resolve in the sidecar only, not in the application",
+        "service names resolve in the sidecar only, not in the application; without a sidecar, call others by address",
     )
     if isolation.processes:
         return sentences

@@ -21,10 +21,12 @@ def mount_sockets(folder: Path) -> None:
     kernel.mount("tmpfs", str(folder), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0711")
 
 
-def mount_resolver(folder: Path, hosts: str = _HOSTS) -> None:
-    """Names are asked at 127.0.0.1, where the sidecar answers. A file that the host lacks is left out: 127.0.0.1 is the default."""
+def mount_resolver(folder: Path, name_server: str, hosts: str = _HOSTS) -> None:
+    """Names are asked at the lab's own server; where there is a sidecar it answers instead. A file that the host lacks is
+    left out.
+    """
     files = {
-        "/etc/resolv.conf": "nameserver 127.0.0.1\n",
+        "/etc/resolv.conf": f"nameserver {name_server}\n",
         "/etc/hosts": hosts,
         "/etc/nsswitch.conf": _NAME_SERVICES,
     }

@@ -16,6 +16,8 @@ from mizzen.lab import kernel
 
 BRIDGE = "mesh0"
 _FIRST_WORKLOAD = 10  # the block's first addresses are the lab's own
+_HOST_PREFIX = 32
+_LINK_SCOPE = 253  # of a route: reached directly (linux/rtnetlink.h)
 _LOOPBACK_INDEX = 1  # lo is the first interface of every network namespace
 
 
@@ -46,23 +48,32 @@ class LoopbackNetwork:
 
 
 class BridgedNetwork:
-    """A bridge in this process's network namespace, and a namespace behind it for every workload. No route leads out."""
+    """A bridge in this process's network namespace, and a namespace behind it for every workload. No route leads out.
+
+    Workloads reach each other through this namespace, as pods do through their node: so that it can pass on what goes to
+    the address of a Service (`mizzen.lab.services`), and the answers find back the same way.
+    """
 
     def __init__(self, block: str) -> None:
         """Raises OSError where the kernel makes no bridge, UserError where it captures no traffic."""
         self.own_address, self._free = _addresses(block)
-        self._prefix_length = ipaddress.ip_network(block).prefixlen
+        prefix_length = ipaddress.ip_network(block).prefixlen
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._places = 0
         with _kernel_errors("it refuses a bridge"), IPRoute() as routes:
             routes.link("add", ifname=BRIDGE, kind="bridge")
             self._bridge = routes.link_lookup(ifname=BRIDGE)[0]
-            routes.addr("add", index=self._bridge, address=self.own_address, prefixlen=self._prefix_length)
+            routes.addr("add", index=self._bridge, address=self.own_address, prefixlen=prefix_length)
             routes.link("set", index=self._bridge, state="up")
             routes.link("set", index=_LOOPBACK_INDEX, state="up")
             # Whatever would leave the lab is refused at once, instead of hanging until it times out.
             routes.route("add", dst="0.0.0.0/0", type="unreachable")
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        for interface in ("all", BRIDGE):  # there is a shorter way, which workloads must not be told
+            Path(f"/proc/sys/net/ipv4/conf/{interface}/send_redirects").write_text("0")
+        # Where the host filters bridged traffic, a packet would be sent on before it is routed.
+        with contextlib.suppress(OSError):
+            Path("/proc/sys/net/bridge/bridge-nf-call-iptables").write_text("0")
         # Better to learn it here, where another mode can still be tried, than from every agent.
         with self._new_namespace() as namespace:
             os.close(namespace)
@@ -97,10 +108,10 @@ class BridgedNetwork:
 
     def _configure(self, inside: IPRoute, address: str) -> None:
         interface = inside.link_lookup(ifname="eth0")[0]
-        inside.addr("add", index=interface, address=address, prefixlen=self._prefix_length)
+        inside.addr("add", index=interface, address=address, prefixlen=_HOST_PREFIX)
         inside.link("set", index=interface, state="up")
         inside.link("set", index=_LOOPBACK_INDEX, state="up")
-        # Service addresses lie outside the block: without a route they would never reach the capture rules.
+        inside.route("add", dst=f"{self.own_address}/{_HOST_PREFIX}", oif=interface, scope=_LINK_SCOPE)
         inside.route("add", dst="default", gateway=self.own_address)
 
 

@@ -99,9 +99,9 @@ class InstanceStatus(msgspec.Struct, frozen=True):
     address: str
     ports: tuple[int, ...]
     ready: bool
-    agent: ProcessStatus
+    agent: ProcessStatus | None  # None for a workload without a sidecar
     application: ProcessStatus | None  # None for a gateway
-    logs: Mapping[str, str]  # app, proxy -> path
+    logs: Mapping[str, str]  # app, proxy -> path, of what it runs
 
     def is_called(self, name: str) -> bool:
         return is_called(name, self.namespace, self.workload, self.name)

@@ -78,6 +78,8 @@ def _check_workload(place: FieldPath, workload: Workload) -> Iterator[Problem]:
     for number, port in enumerate(workload.declared_ports()):
         if not 1 <= port.number <= _HIGHEST_PORT:
             yield (*place, "ports", number), f"{port.number} is no port"
+    if workload.gateway and not workload.sidecar:
+        yield (*place, "sidecar"), "a gateway is a proxy: it cannot be without one"
     if workload.gateway == bool(workload.command):
         which = "a gateway runs no command" if workload.gateway else "a command is missing"
         yield (*place, "command"), which

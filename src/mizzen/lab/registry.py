@@ -8,26 +8,30 @@ import yaml
 from mizzen.lab.definition import Workload
 
 _EXTRA_PORT_NAME = "http"
-# Istio's mark of a workload whose proxy takes mutual TLS; every workload of the lab has one.
+# Istio's mark of a workload whose proxy takes mutual TLS.
 _TAKES_MUTUAL_TLS = {"security.istio.io/tlsMode": "istio"}
 
 
 def register(folder: Path, instance: str, workload: Workload, address: str) -> None:
     """Write the WorkloadEntry of one instance. Raises OSError."""
     named_ports = {port.name: port.number for port in workload.declared_ports() if port.name}
-    labels = {**workload.labels, **_TAKES_MUTUAL_TLS}
+    labels = {**workload.labels, **(_TAKES_MUTUAL_TLS if workload.sidecar else {})}
+    metadata = {"name": instance, "namespace": workload.namespace, "labels": labels}
+    if workload.annotations:
+        metadata["annotations"] = workload.annotations
     spec = {
         "address": address,
         "serviceAccount": workload.service_account,
         "labels": labels,
         **({"ports": named_ports} if named_ports else {}),
+        **({"locality": workload.locality} if workload.locality else {}),
     }
     _write(
         _entry(folder, instance, workload),
         {
             "apiVersion": "networking.istio.io/v1",
             "kind": "WorkloadEntry",
-            "metadata": {"name": instance, "namespace": workload.namespace, "labels": labels},
+            "metadata": metadata,
             "spec": spec,
         },
     )

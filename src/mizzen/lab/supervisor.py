@@ -24,6 +24,7 @@ from mizzen.lab.network import Network
 from mizzen.lab.plan import Plan
 from mizzen.lab.protocol import LabStatus
 from mizzen.lab.relay import Relay
+from mizzen.lab.services import keep_name_server, keep_service_addresses
 from mizzen.lab.startup import require_no_early_end, wait_until_nothing_is_missing
 from mizzen.lab.unit import Unit, probe_all, process_status
 from mizzen.processes import Command, Supervised, ToLines
@@ -63,6 +64,9 @@ class Supervisor:
             unit.start_application()
         await wait_until_nothing_is_missing(self._daemon_missing, self._say, self._plan.ready_seconds)
         self._in_background(keep_names(self.layout.admin_socket, self.layout.names))
+        if self._plan.isolation.network:
+            self._in_background(keep_service_addresses(self.layout.admin_socket))
+            self._in_background(keep_name_server(self.layout.admin_socket, self._network.own_address))
         await self._bring_up(units)
         self._ready = True
         self._in_background(self._keep_probing())
@@ -129,11 +133,12 @@ class Supervisor:
 
     def _unit(self, instance: Instance) -> Unit:
         registry.register(self.layout.registry, instance.name, instance.workload, instance.place.address)
-        self._credentials.write_token(self.layout.token(instance.name), instance.name, instance.workload)
-        application = None
+        application, agent = None, None
         if not instance.workload.gateway:
             application = application_command(self._plan, self.layout, instance)
-        agent = agent_command(self._plan, self.layout, instance, self._network.own_address)
+        if instance.workload.sidecar:
+            self._credentials.write_token(self.layout.token(instance.name), instance.name, instance.workload)
+            agent = agent_command(self._plan, self.layout, instance, self._network.own_address)
         captured = self._plan.isolation.network
         unit = Unit(instance, agent, application, captured=captured, on_event=self._say)
         self.units[instance.key] = unit
@@ -142,7 +147,7 @@ class Supervisor:
     async def _bring_up(self, units: Sequence[Unit]) -> None:
         """Start the sidecars of the units, and wait until all is ready."""
         for unit in units:
-            unit.agent.start()
+            unit.start_agent()
 
         async def missing() -> list[str]:
             await probe_all(units)
@@ -186,13 +191,13 @@ class Supervisor:
         return self.find(ingress.workload)[0].instance.place.address if ingress else ""
 
     def _start_caller(self, number: int, traffic: Traffic) -> None:
-        connect, place = None, None
+        connect, instance = None, None
         if traffic.source == "ingress":
             ingress = self._plan.definition.ingress
             connect = (self._ingress_address(), ingress.port) if ingress else None
         else:
-            place = self.find(traffic.source)[0].instance.place
-        caller = Supervised(traffic_command(self._plan, self.layout, number, traffic, place, connect))
+            instance = self.find(traffic.source)[0].instance
+        caller = Supervised(traffic_command(self._plan, self.layout, number, traffic, instance, connect))
         caller.start()
         self._callers.append(caller)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mizzen.lab.commands import AGENT_PORT, Instance, Layout, private_port
+from mizzen.lab.commands import AGENT_PORT, Instance, Layout, listening_port
 from mizzen.lab.local_http import get
 from mizzen.lab.protocol import InstanceStatus, ProcessStatus
 from mizzen.lab.startup import require_no_early_end
@@ -18,19 +18,21 @@ _LISTEN = "0A"  # the state in /proc/net/tcp
 
 
 class Unit:
-    """Both processes are started again when they end; `on_event` gets a line for people each time."""
+    """Both processes are started again when they end; `on_event` gets a line for people each time. One of the two may
+    be missing: a gateway has no application, and some applications have no sidecar.
+    """
 
     def __init__(
         self,
         instance: Instance,
-        agent: Command,
+        agent: Command | None,
         application: Command | None,
         *,
         captured: bool,
         on_event: Callable[[str], None],
     ) -> None:
         self.instance = instance
-        self.agent = _kept(agent, on_event)
+        self.agent = _kept(agent, on_event) if agent else None
         self.application = _kept(application, on_event) if application else None
         self.captured = captured
         self.ready = False
@@ -40,9 +42,15 @@ class Unit:
         if self.application is not None:
             self.application.start()
 
+    def start_agent(self) -> None:
+        """Raises StartError."""
+        if self.agent is not None:
+            self.agent.start()
+
     async def stop(self) -> None:
         """The agent first: while it drains, the application answers what is in flight."""
-        await self.agent.stop(_AGENT_GRACE_SECONDS)
+        if self.agent is not None:
+            await self.agent.stop(_AGENT_GRACE_SECONDS)
         if self.application is not None:
             await self.application.stop(_APPLICATION_GRACE_SECONDS)
 
@@ -51,6 +59,8 @@ class Unit:
         self.ready = self.application_listens() and await self.proxy_is_ready()
 
     async def proxy_is_ready(self) -> bool:
+        if self.agent is None:
+            return True
         answer = await get((self.instance.place.address, AGENT_PORT), "/healthz/ready", _PROBE_SECONDS)
         return answer is not None and answer[0] == 200
 
@@ -61,10 +71,12 @@ class Unit:
         pid = self.application.pid
         if pid is None:
             return False
-        ports = [port.number for port in self.instance.workload.declared_ports()]
-        if not self.captured:
-            ports = [private_port(port) for port in ports]
-        return set(ports) <= _listening_ports(pid, self.instance.place.address)
+        workload = self.instance.workload
+        ports = {
+            listening_port(port.number, workload, captured=self.captured)
+            for port in workload.declared_ports()
+        }
+        return ports <= _listening_ports(pid, self.instance.place.address)
 
     def waits_for(self) -> str:
         """For people: what is missing until it is ready."""
@@ -78,12 +90,12 @@ class Unit:
         name = self.instance.name
         if self.application is not None and not self.application_listens():
             require_no_early_end(name, self.application, layout.log(f"{name}.app"))
-        if not self.ready and self.agent.restarts >= _MAX_EARLY_RESTARTS:
+        if not self.ready and self.agent is not None and self.agent.restarts >= _MAX_EARLY_RESTARTS:
             require_no_early_end(f"the sidecar of {name}", self.agent, layout.log(f"{name}.proxy"))
 
     def status(self, layout: Layout) -> InstanceStatus:
         workload = self.instance.workload
-        kinds = ("proxy",) if self.application is None else ("app", "proxy")
+        kinds = {"app": self.application, "proxy": self.agent}
         return InstanceStatus(
             name=self.instance.name,
             namespace=workload.namespace,
@@ -91,9 +103,13 @@ class Unit:
             address=self.instance.place.address,
             ports=tuple(port.number for port in workload.declared_ports()),
             ready=self.ready,
-            agent=process_status(self.agent),
+            agent=process_status(self.agent) if self.agent else None,
             application=process_status(self.application) if self.application else None,
-            logs={kind: str(layout.log(f"{self.instance.name}.{kind}")) for kind in kinds},
+            logs={
+                kind: str(layout.log(f"{self.instance.name}.{kind}"))
+                for kind, process in kinds.items()
+                if process
+            },
         )
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from mizzen.admin.schema import MeshStatus
+from mizzen.admin.schema import MeshStatus, ServiceAddress
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
 from tests.support.mesh_status import bookinfo_status
@@ -24,6 +24,9 @@ class Source:
 
     def names(self):
         return {"reviews.bookinfo.svc.cluster.local": ["10.96.0.3"]}
+
+    def service_addresses(self):
+        return [ServiceAddress(address="10.96.0.3", port=80, endpoints=(("10.0.0.1", 9080),))]
 
     def config_dump(self, proxy):
         return {"clusters": []} if proxy == "bookinfo/reviews-v1-0" else None
@@ -83,6 +86,10 @@ async def test_a_part_of_the_status(client, part):
 
 async def test_traffic_and_names(client):
     assert (await client.json("/api/v1/traffic"))["windowSeconds"] == 10.0
+    addresses = await client.json("/api/v1/service-addresses")
+    assert addresses == {
+        "addresses": [{"address": "10.96.0.3", "port": 80, "endpoints": [["10.0.0.1", 9080]]}]
+    }
     names = await client.json("/api/v1/names")
     assert names == {"names": {"reviews.bookinfo.svc.cluster.local": ["10.96.0.3"]}}
 

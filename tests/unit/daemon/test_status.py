@@ -186,6 +186,18 @@ def test_the_status_is_json(world):
     assert (shown["started"], shown["now"], shown["trustDomain"]) == (10.0, 60.0, "cluster.local")
 
 
+def test_what_has_no_proxy_finds_the_endpoints_of_a_service_at_its_address(world):
+    (found,) = world.status.service_addresses()
+    assert (found.address, found.port) == ("10.1.1.1", 80)
+    assert found.endpoints == (("10.0.0.1", 80), ("10.0.0.2", 80))
+
+
+def test_a_workload_without_a_proxy_is_told_from_one_that_is_away(world):
+    assert world.workload("shop/cart-1").kind == "application"
+    world.load(CONFIG.replace("labels: {app: cart}", "labels: {app: cart, security.istio.io/tlsMode: istio}"))
+    assert world.workload("shop/cart-1").kind == "sidecar"
+
+
 def test_names_are_the_meshs_dns(world):
     assert world.status.names() == {"cart.shop.svc.cluster.local": ("10.1.1.1",)}
 

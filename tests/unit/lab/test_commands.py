@@ -14,6 +14,7 @@ from mizzen.lab.definition import LabDefinition, Port, Workload, extra_workload
 from mizzen.lab.modes import LADDER, Mode, attempts, limits
 from mizzen.lab.network import LoopbackNetwork, Place
 from mizzen.lab.plan import Descriptors, Plan, Programs
+from mizzen.lab.services import ServiceAddress, service_table
 
 ROOTED, ROOTLESS, *_, BARE = LADDER
 WEB = Workload(
@@ -129,6 +130,34 @@ def test_a_workload_is_registered_as_istio_knows_it(tmp_path):
     assert entry["spec"]["ports"] == {"grpc-api": 9000}
     registry.unregister(tmp_path, "web-0", WEB)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workload_without_a_sidecar_takes_no_mutual_tls(tmp_path):
+    plain = msgspec.structs.replace(WEB, sidecar=False, locality="r/z/s", annotations={"a": "b"})
+    registry.register(tmp_path, "web-0", plain, "10.77.0.10")
+    entry = yaml.safe_load((tmp_path / "shop.web-0.yaml").read_text())
+    assert entry["metadata"]["annotations"] == {"a": "b"}
+    assert entry["spec"]["labels"] == {"app": "web"}
+    assert entry["spec"]["locality"] == "r/z/s"
+
+
+def test_without_a_sidecar_it_listens_where_it_is_called_in_every_mode():
+    plain = replace(INSTANCE, workload=msgspec.structs.replace(WEB, sidecar=False))
+    environment = application_environment(plan(BARE), plain)
+    assert environment["PORT"] == "8000"
+    assert "http_proxy" not in environment
+
+
+def test_connections_to_a_service_are_spread_evenly():
+    one = ServiceAddress(
+        "240.240.0.1", 80, (("10.77.0.10", 9080), ("10.77.0.11", 9080), ("10.77.0.12", 9080))
+    )
+    text = str(service_table([one, ServiceAddress("fd00::1", 80, one.endpoints)]))
+    assert [line.strip() for line in text.splitlines() if "dnat" in line] == [
+        "ip daddr 240.240.0.1 th dport 80 numgen random mod 3 0 dnat to 10.77.0.10:9080",
+        "ip daddr 240.240.0.1 th dport 80 numgen random mod 2 0 dnat to 10.77.0.11:9080",
+        "ip daddr 240.240.0.1 th dport 80 dnat to 10.77.0.12:9080",
+    ]
 
 
 def test_a_workload_of_the_command_line_gets_a_service(tmp_path):

@@ -99,6 +99,11 @@ def test_commands_run_with_this_interpreter_in_the_folder(tmp_path):
     assert command_for(("node", "x"), tmp_path, "/opt/python") == ("node", "x")
 
 
+def test_a_gateway_is_a_proxy(tmp_path):
+    with pytest.raises(UserError, match="a gateway is a proxy"):
+        read(tmp_path, "workloads: [{name: edge, gateway: true, sidecar: false}]")
+
+
 def test_the_sample_is_right():
     definition = read_definition(BOOKINFO / "lab.yaml")
     assert len(definition.workloads) == 7

@@ -95,6 +95,7 @@ function nodesOf(workloads, edges) {
 
 export function stateOf(workload) {
   if (workload.kind === "service") return { kind: "unknown", words: "no workload answered" };
+  if (workload.kind === "application") return { kind: "unknown", words: "no sidecar" };
   if (!workload.connected) return { kind: "bad", words: "proxy not connected" };
   if (!workload.healthy) return { kind: "bad", words: workload.healthReason || "not healthy" };
   if (workload.sync.some((one) => one.state === "rejected")) return { kind: "bad", words: "refused an update" };
