@@ -67,6 +67,13 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "WorkloadEntry": ("spec.network", "spec.locality"),
         "WorkloadGroup": ("spec.metadata", "spec.template", "spec.probe"),
         "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
+        "EnvoyFilter": (
+            "spec.targetRefs",
+            *_under("spec.configPatches[]", "match.proxy match.waypoint patch.filterClass"),
+            *(f"spec.configPatches[].applyTo={name}" for name in ("EXTENSION_CONFIG", "BOOTSTRAP")),
+            *_under("spec.configPatches[].match.routeConfiguration", "portName gateway"),
+            "spec.configPatches[].match.listener.portName",
+        ),
         # What only a Kubernetes cluster acts on (node ports, load balancers) is not listed: it is not the mesh's.
         "Service": (
             "spec.type=ExternalName",
@@ -110,7 +117,6 @@ NO_EFFECT: frozenset[str] = frozenset(
     (
         "Sidecar",
         "ProxyConfig",
-        "EnvoyFilter",
         "RequestAuthentication",
         "Telemetry",
         "WasmPlugin",

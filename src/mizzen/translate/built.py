@@ -39,6 +39,9 @@ class ResourceRef:
     name: str
     build: Any  # Query[..., Built]
     arguments: tuple[Any, ...]
+    # What an EnvoyFilter may ask of it, and its name must not be parsed for.
+    inbound: bool = False  # made for what arrives at the workload
+    port: int = 0  # of the services behind a route configuration; 0: of several, or of none
 
 
 def built(

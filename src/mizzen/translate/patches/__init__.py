@@ -1,0 +1,5 @@
+"""EnvoyFilters, applied last: to resources that are made, message by message.
+
+`resources.py` is the road: `patched` takes a resource apart and encodes it again. `values.py` knows how values are read,
+merged and put into lists; `listeners.py`, `routes.py` and `clusters.py` know what a match means for each type.
+"""
