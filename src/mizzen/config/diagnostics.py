@@ -216,7 +216,9 @@ _CODES = (
     Code("IST0177", _WARNING, "ServiceEntries disagree on a protocol", "give the port one protocol"),
     Code("MZ0201", _ERROR, "Delegation in a circle", "end it: a delegate must not delegate"),
     Code("MZ0202", _ERROR, "Delegate delegates", "move its routes into the delegate"),
-    Code("MZ0401", _ERROR, "Patch does not fit Envoy's API", "write the value as Envoy's API reference has it"),
+    Code(
+        "MZ0401", _ERROR, "Patch does not fit Envoy's API", "write the value as Envoy's API reference has it"
+    ),
     # how secure the mesh is (mizzen analyze --posture)
     Code("MZ0301", _WARNING, "Plain text is accepted", "set STRICT once all callers have sidecars"),
     Code("MZ0302", _ERROR, "mTLS is off", "set STRICT, or PERMISSIVE while you migrate"),

@@ -1,7 +1,7 @@
 """What the daemon shows: the documents of the JSON API, from the database and the delivery log."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -25,6 +25,7 @@ from mizzen.model.workload import Workload
 from mizzen.proto import api
 from mizzen.proto.descriptors import pool
 from mizzen.translate.built import Origin, origins
+from mizzen.translate.patches.resources import problems as patch_problems
 from mizzen.xds.status import SessionStatus
 
 _MESSAGES = {
@@ -129,7 +130,7 @@ class DaemonStatus:
         )
 
     def _diagnostics(self) -> Iterator[schema.DiagnosticReport]:
-        for found in self.sources.diagnostics():
+        for found in (*self.sources.diagnostics(), *self._patch_problems()):
             yield schema.DiagnosticReport(
                 code=found.code,
                 severity=found.severity.value,
@@ -148,6 +149,12 @@ class DaemonStatus:
                 location=failure.where,
                 hint="this is a bug of Mizzen: please report it; the last good version stays in force",
             )
+
+    def _patch_problems(self) -> Iterator[Diagnostic]:
+        located = self.sources.located()
+        for found in self.db.value(patch_problems):
+            place = located.get(found.resource) if found.resource else None
+            yield replace(found, location=place.locate(found.path) if place else None)
 
     def names(self) -> Mapping[str, Sequence[str]]:
         return dict(self.db.value(names))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.derive.destination_rules import rules_for, subset_names
+from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import inbound_ports
 from mizzen.derive.scope import outbound_scope
@@ -22,6 +23,7 @@ from mizzen.translate.clusters import ClusterKey
 from mizzen.translate.endpoints import load_assignment
 from mizzen.translate.listeners import gateway, inbound, outbound
 from mizzen.translate.listeners.inbound import InboundScope
+from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
 from mizzen.translate.routes import http_ports, http_proxy_routes, sidecar_routes
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
@@ -36,6 +38,7 @@ class ResourceSet:
     own: tuple[ResourceRef, ...]
     common: Any = None  # Query[..., tuple[ResourceRef, ...]]; of other types, too
     arguments: tuple[Any, ...] = ()
+    patching: Patching | None = None  # the EnvoyFilters that hold for what is in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,14 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
         else:
             own += _explicit_proxy(scope, view.binding)
+    patching = Patching(envoy_filters_for(db, view.namespace, view.labels), view.kind)
     return Bundle(
         tuple(
             ResourceSet(
-                type_url, tuple(ref for ref in own if ref.type_url == type_url), *common.get(type_url, ())
+                type_url,
+                tuple(ref for ref in own if ref.type_url == type_url),
+                *common.get(type_url, (None, ())),
+                patching if is_patched(db, patching, type_url) else None,
             )
             for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE)
         )
@@ -81,7 +88,10 @@ def members(db: Database, resources: ResourceSet) -> tuple[ResourceRef, ...]:
     for ref in resources.common(db, *resources.arguments) if resources.common else ():
         if ref.type_url == resources.type_url:
             unique.setdefault(ref.name, ref)
-    return tuple(unique.values())
+    refs = tuple(unique.values())
+    if resources.patching is not None:
+        refs = tuple(patched_refs(db, resources.patching, resources.type_url, refs))
+    return refs
 
 
 @query
@@ -116,12 +126,16 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
         if view.binding is not None and port.number not in view.binding.app_ports:
             continue  # the application has no port behind it: the proxy would call itself
         arguments = (port.number, port.protocol, view.binding)
-        yield ResourceRef(CLUSTER, names.inbound_cluster(port.number), clusters.inbound_cluster, arguments)
+        yield ResourceRef(
+            CLUSTER, names.inbound_cluster(port.number), clusters.inbound_cluster, arguments, inbound=True
+        )
         if view.binding is not None:
             name = names.listener(view.binding.address, port.number)
             yield ResourceRef(LISTENER, name, inbound.bound_inbound, (scope, port, view.binding))
     if view.binding is None:
-        yield ResourceRef(CLUSTER, names.INBOUND_PASSTHROUGH, clusters.inbound_passthrough_cluster, ())
+        yield ResourceRef(
+            CLUSTER, names.INBOUND_PASSTHROUGH, clusters.inbound_passthrough_cluster, (), inbound=True
+        )
         yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, (scope,))
 
 
@@ -139,7 +153,7 @@ def outbound_listeners(db: Database, scope: OutboundScope) -> tuple[ResourceRef,
         refs.append(
             ResourceRef(LISTENER, names.listener(outbound.ANY_ADDRESS, port), outbound.outbound_http, (port,))
         )
-        refs.append(ResourceRef(ROUTE, names.route(port), sidecar_routes, (scope, port)))
+        refs.append(ResourceRef(ROUTE, names.route(port), sidecar_routes, (scope, port), port=port))
     for ref in visible_services(db, scope):
         refs += _tcp_listeners(db, scope, ref)
     return tuple(refs)
@@ -163,5 +177,9 @@ def _gateway(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
         arguments = (view.namespace, labels, port, view.binding)
         yield ResourceRef(LISTENER, name, gateway.gateway_listener, arguments)
         yield ResourceRef(
-            ROUTE, names.gateway_route(port), gateway.gateway_routes, (view.namespace, labels, port)
+            ROUTE,
+            names.gateway_route(port),
+            gateway.gateway_routes,
+            (view.namespace, labels, port),
+            port=port,
         )

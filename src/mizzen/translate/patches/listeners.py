@@ -33,7 +33,7 @@ LISTENER_PARTS = ROUTE_PARTS | {
 
 
 def patch_listener(listener: Listener, patch: EnvoyConfigObjectPatch) -> bool:
-    """Do what a patch says to a listener; whether anything changed. Raises Unusable.
+    """Do what a patch says to a listener; whether anything changed. Raises UnusableError.
 
     REMOVE and REPLACE of a whole listener are the business of whoever lists the resources.
     """
@@ -56,7 +56,8 @@ def patch_listener(listener: Listener, patch: EnvoyConfigObjectPatch) -> bool:
             listener.filter_chains, FilterChain, patch, lambda chain: _chain_matches(chain, chain_match)
         )
     chains = [chain for chain in _chains(listener) if _chain_is_meant(listener, chain, match)]
-    return any([_patch_chain(chain, patch, match) for chain in chains])
+    changed = [_patch_chain(chain, patch, match) for chain in chains]  # all of them, not the first alone
+    return any(changed)
 
 
 def listener_matches(listener: Listener, match: ListenerMatch) -> bool:
@@ -115,8 +116,11 @@ def _patch_chain(chain: FilterChain, patch: EnvoyConfigObjectPatch, match: Liste
     if name not in {"", HTTP}:
         return False
     inner = wanted.sub_filter.name if wanted and wanted.sub_filter else ""
-    change = _http_filter_change(patch, inner) if patch.apply_to is ApplyTo.HTTP_FILTER else _route_change(patch)
-    return any([_patch_manager(item, change) for item in chain.filters if item.name == HTTP])
+    change = (
+        _http_filter_change(patch, inner) if patch.apply_to is ApplyTo.HTTP_FILTER else _route_change(patch)
+    )
+    changed = [_patch_manager(item, change) for item in chain.filters if item.name == HTTP]
+    return any(changed)
 
 
 def _http_filter_change(patch: EnvoyConfigObjectPatch, name: str) -> Callable[[Any], bool]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from mizzen.config.diagnostics import Finding
+from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.envoy_filter import (
     ApplyTo,
@@ -34,7 +34,7 @@ from mizzen.translate.built import Built, Origin, ResourceRef, built
 from mizzen.translate.patches.clusters import cluster_matches
 from mizzen.translate.patches.listeners import LISTENER_PARTS, listener_matches, patch_listener
 from mizzen.translate.patches.routes import ROUTE_PARTS, patch_routes
-from mizzen.translate.patches.values import Unusable, merge_whole, operation, value
+from mizzen.translate.patches.values import UnusableError, merge_whole, operation, value
 from mizzen.xds.resource import CLUSTER, LISTENER, ROUTE
 
 # What of a patch concerns a type of resource, and the message of the whole resource.
@@ -112,7 +112,7 @@ def addition(db: Database, key: ResourceKey, index: int) -> str:
         if number == index:
             try:
                 return str(getattr(value(patch, _LIKE[patch.apply_to]), "name", ""))
-            except Unusable:
+            except UnusableError:
                 break
     return ""
 
@@ -120,9 +120,7 @@ def addition(db: Database, key: ResourceKey, index: int) -> str:
 @query
 def added(db: Database, type_url: str, key: ResourceKey, index: int) -> Built:
     """A resource that a patch brings whole."""
-    found = next(
-        patch for _, number, patch in patches(db, (key,), _WHOLE[type_url]) if number == index
-    )
+    found = next(patch for _, number, patch in patches(db, (key,), _WHOLE[type_url]) if number == index)
     return built(type_url, value(found, _PARTS[type_url][1]), (_origin(key, index),))
 
 
@@ -139,7 +137,7 @@ def patched(db: Database, ref: ResourceRef, patching: Patching) -> Built:
             continue
         try:
             changed = _apply(message, ref, patch)
-        except Unusable:
+        except UnusableError:
             continue
         if changed:
             origins.append(_origin(key, index))
@@ -176,14 +174,15 @@ def _apply(message: Any, ref: ResourceRef, patch: EnvoyConfigObjectPatch) -> boo
 
 
 @query
-def problems(db: Database) -> tuple[tuple[ResourceKey, Finding], ...]:
+def problems(db: Database) -> tuple[Diagnostic, ...]:
     """Patches whose value is not what Envoy's API has in that place: they are left out."""
     found = []
     for key in BY_KIND(db, "EnvoyFilter"):
         for _, index, patch in patches(db, (key,), frozenset(_LIKE)):
             try:
                 value(patch, _LIKE[patch.apply_to])
-            except Unusable as error:
+            except UnusableError as error:
                 path = ("spec", "configPatches", index, "patch", "value")
-                found.append((key, Finding("MZ0401", path, f"is no {patch.apply_to.value} of Envoy's API: {error}")))
+                message = f"is no {patch.apply_to.value} of Envoy's API: {error}"
+                found.append(Diagnostic("MZ0401", message, key, path))
     return tuple(found)

@@ -15,7 +15,7 @@ ROUTE_PARTS = frozenset({ApplyTo.ROUTE_CONFIGURATION, ApplyTo.VIRTUAL_HOST, Appl
 
 
 def patch_routes(config: RouteConfiguration, patch: EnvoyConfigObjectPatch, port: int) -> bool:
-    """Do what a patch says to a route configuration of a port; whether anything changed. Raises Unusable."""
+    """Do what a patch says to a route configuration of a port; whether anything changed. Raises UnusableError."""
     match = patch.match.route_configuration if patch.match else None
     if match is not None and not _is_meant(config, match, port):
         return False
@@ -23,10 +23,9 @@ def patch_routes(config: RouteConfiguration, patch: EnvoyConfigObjectPatch, port
         return merge_whole(config, patch)
     host_match = match.vhost if match else None
     if patch.apply_to is ApplyTo.VIRTUAL_HOST:
-        return edit(
-            config.virtual_hosts, VirtualHost, patch, lambda host: _host_matches(host, host_match)
-        )
-    return any([_patch_host(host, patch, host_match) for host in config.virtual_hosts])
+        return edit(config.virtual_hosts, VirtualHost, patch, lambda host: _host_matches(host, host_match))
+    changed = [_patch_host(host, patch, host_match) for host in config.virtual_hosts]  # all of them
+    return any(changed)
 
 
 def _is_meant(config: RouteConfiguration, match: RouteConfigurationMatch, port: int) -> bool:

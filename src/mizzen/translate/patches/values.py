@@ -18,7 +18,7 @@ _NEEDS_NO_VALUE = frozenset({Operation.REMOVE})
 _SCALARS = frozenset({"google.protobuf.Duration", "google.protobuf.Timestamp"})
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """A patch whose value is not what Envoy's API has there; the message says what."""
 
 
@@ -27,14 +27,14 @@ def operation(patch: EnvoyConfigObjectPatch) -> Operation:
 
 
 def value(patch: EnvoyConfigObjectPatch, like: type[Message]) -> Message:
-    """The patch's value as a message. Raises Unusable."""
+    """The patch's value as a message. Raises UnusableError."""
     made = like()
     if operation(patch) in _NEEDS_NO_VALUE or patch.patch is None:
         return made
     try:
         ParseDict(_plain(patch.patch.value), made, descriptor_pool=pool())
     except (ParseError, TypeError, ValueError) as error:
-        raise Unusable(str(error)) from error
+        raise UnusableError(str(error)) from error
     return made
 
 
@@ -67,7 +67,7 @@ def merge(target: Message, patch: Message, *, replace_lists: bool) -> None:
 
 
 def merge_whole(target: Message, patch: EnvoyConfigObjectPatch) -> bool:
-    """Merge a patch into the one message that it means; other operations change nothing. Raises Unusable."""
+    """Merge a patch into the one message that it means; other operations change nothing. Raises UnusableError."""
     if operation(patch) not in _MERGES:
         return False
     replace_lists = operation(patch) is Operation.MERGE_AND_REPLACE_LIST
@@ -77,7 +77,7 @@ def merge_whole(target: Message, patch: EnvoyConfigObjectPatch) -> bool:
 
 def _merge_field(target: Message, patch: Message, field: FieldDescriptor) -> None:
     alone = type(patch)()
-    if _is_map(field):
+    if field.message_type is not None:  # a map
         own, theirs = getattr(alone, field.name), getattr(patch, field.name)
         for key in theirs:
             if field.message_type.fields_by_name["value"].message_type is None:
@@ -92,7 +92,7 @@ def _merge_field(target: Message, patch: Message, field: FieldDescriptor) -> Non
 
 
 def _is_list(field: FieldDescriptor) -> bool:
-    return field.label == FieldDescriptor.LABEL_REPEATED
+    return bool(field.is_repeated)
 
 
 def _is_map(field: FieldDescriptor) -> bool:
@@ -130,7 +130,7 @@ def edit(
     anywhere: bool = True,
     add_before: Callable[[Any], bool] = lambda _item: False,
 ) -> bool:
-    """Do to a list of messages what a patch says; whether anything changed. Raises Unusable.
+    """Do to a list of messages what a patch says; whether anything changed. Raises UnusableError.
 
     `matches` picks the items that are meant. `anywhere`: the patch names none, so that INSERT_BEFORE means the front
     and INSERT_AFTER the end. What is added comes before the first item of which `add_before` holds.
