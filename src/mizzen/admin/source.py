@@ -12,7 +12,7 @@ class AdminSource(Protocol):
     def status(self) -> MeshStatus: ...
 
     def names(self) -> Mapping[str, Sequence[str]]:
-        """The addresses of every service, by its host name."""
+        """What DNS knows, whoever may see it: the addresses of each name, or the host that it stands for."""
         ...
 
     def service_addresses(self) -> Sequence[ServiceAddress]:

@@ -13,10 +13,12 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Located, ResourceKey, path_text
 from mizzen.daemon.catalog import MeshCatalog, Session
 from mizzen.daemon.delivery import DeliveryLog, Refusal, type_name
+from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import BY_KIND, UNHEALTHY
 from mizzen.derive.mesh import trust_domain
-from mizzen.derive.services import all_services, names, service, virtual_addresses
+from mizzen.derive.names import names
+from mizzen.derive.services import all_services, service
 from mizzen.derive.workloads import workload
 from mizzen.incremental import Database, QueryError
 from mizzen.model.identity import SpiffeId
@@ -157,7 +159,8 @@ class DaemonStatus:
             yield replace(found, location=place.locate(found.path) if place else None)
 
     def names(self) -> Mapping[str, Sequence[str]]:
-        return dict(self.db.value(names))
+        found = self.db.value(names)
+        return {name: answer.addresses or (answer.external_name,) for name, answer in sorted(found.items())}
 
     def service_addresses(self) -> Sequence[schema.ServiceAddress]:
         refs = (ref for ref, _ in self.db.value(all_services) if ref.source.kind == "Service")

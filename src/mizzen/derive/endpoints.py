@@ -43,6 +43,7 @@ def _workload_endpoint(db: Database, workload: Workload, port: ServicePort) -> E
         weight=workload.weight or 1,
         locality=workload.locality,
         workload=workload.name,
+        hostname=workload.name,
         namespace=workload.namespace,
         canonical_name=workload.canonical_name,
         canonical_revision=workload.canonical_revision,

@@ -1,11 +1,10 @@
 """Services: from Kubernetes Services and ServiceEntries, and who may see them."""
 
 from collections.abc import Iterator
-from hashlib import blake2b
-from ipaddress import IPv4Address, IPv4Network
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.core import ServiceSpec as KubernetesService
+from mizzen.config.types.core import ServiceType
 from mizzen.config.types.networking import ServiceEntry
 from mizzen.derive.hosts import service_host
 from mizzen.derive.inputs import BY_KIND, RESOURCES
@@ -17,8 +16,6 @@ from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
-# Istio allocates addresses for services that have none from this reserved block (class E: never routed).
-ALLOCATION_POOL = IPv4Network("240.240.0.0/16")
 
 _RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.DNS}
 
@@ -54,6 +51,7 @@ def _kubernetes_service(resource: Resource[KubernetesService], spec: KubernetesS
         ),
         addresses=tuple(address for address in cluster_ips if address != "None"),
         headless="None" in cluster_ips,
+        external_name=spec.external_name if spec.type is ServiceType.EXTERNAL_NAME else "",
         selector=spec.selector,
         export_to=tuple(part.strip() for part in annotation.split(",") if part.strip()),
     )
@@ -128,57 +126,3 @@ def exported_services(db: Database, namespace: str) -> tuple[ServiceRef, ...]:
 def visible_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ServiceRef]:
     """The same by host."""
     return FrozenMap({ref.host: ref for ref in visible_services(db, scope)})
-
-
-@query
-def _lacks_address(db: Database, ref: ServiceRef) -> bool:
-    found = service(db, ref)
-    if found is None or found.addresses or found.headless or "*" in found.host:
-        return False
-    return found.resolution is not Resolution.NONE
-
-
-@query
-def allocated_addresses(db: Database) -> FrozenMap[ServiceRef, str]:
-    """Addresses for services that declare none, so that their names resolve and TCP ports do not collide.
-
-    Each is the hash of its host, moved on where it is taken, as in Istio: the same in every daemon, and a new
-    service does not disturb the others.
-    """
-    size = ALLOCATION_POOL.num_addresses - 2
-    taken: dict[int, ServiceRef] = {}
-    refs = {(ref.host, ref.namespace): ref for ref, _ in all_services(db) if _lacks_address(db, ref)}
-    for _, ref in sorted(refs.items()):
-        slot = int.from_bytes(blake2b(f"{ref.namespace}/{ref.host}".encode(), digest_size=4).digest()) % size
-        while slot in taken:
-            slot = (slot + 1) % size
-        taken[slot] = ref
-    base = int(ALLOCATION_POOL.network_address) + 1
-    return FrozenMap({ref: str(IPv4Address(base + slot)) for slot, ref in taken.items()})
-
-
-@query
-def virtual_addresses(db: Database, ref: ServiceRef) -> tuple[str, ...]:
-    """The addresses that callers use for a service: its own, else the allocated one; none for a headless service."""
-    found = service(db, ref)
-    if found is None:
-        return ()
-    allocated = () if found.addresses else allocated_addresses(db).get(ref)
-    return found.addresses or ((allocated,) if allocated else ())
-
-
-@query
-def names(db: Database) -> FrozenMap[str, tuple[str, ...]]:
-    """The mesh's DNS: host -> addresses. A headless service answers with its endpoints."""
-    from mizzen.derive.endpoints import service_endpoints
-
-    table: dict[str, tuple[str, ...]] = {}
-    for ref, _ in all_services(db):
-        addresses = virtual_addresses(db, ref)
-        found = service(db, ref)
-        if found is not None and found.headless and found.ports:
-            endpoints = service_endpoints(db, ref, found.ports[0].number)
-            addresses = tuple(dict.fromkeys(endpoint.address for endpoint in endpoints))
-        if addresses and "*" not in ref.host:
-            table.setdefault(ref.host, addresses)
-    return FrozenMap(table)

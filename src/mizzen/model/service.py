@@ -91,6 +91,7 @@ class Service:
     resolution: Resolution = Resolution.STATIC
     mesh_external: bool = False
     headless: bool = False
+    external_name: str = ""  # of an ExternalName Service: the host that it stands for
     selector: FrozenMap[str, str] = EMPTY
     export_to: tuple[str, ...] = ()  # empty: the mesh's default
 

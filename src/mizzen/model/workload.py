@@ -68,6 +68,7 @@ class Endpoint:
     weight: int = 1
     locality: str = ""
     workload: str = ""  # name, "" where no registered workload stands behind the address
+    hostname: str = ""  # its DNS name below a headless service's, "" for none
     namespace: str = ""
     canonical_name: str = ""
     canonical_revision: str = ""

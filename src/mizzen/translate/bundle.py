@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.destination_rules import rules_for, subset_names
 from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import inbound_ports
 from mizzen.derive.scope import outbound_scope
-from mizzen.derive.services import service, virtual_addresses, visible_services
+from mizzen.derive.services import service, visible_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView

@@ -12,10 +12,11 @@ from mizzen.config.types.networking import (
     HTTPRoute,
     PortSelector,
 )
+from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.destination_rules import rules_for
 from mizzen.derive.hosts import aliases, qualified
 from mizzen.derive.mesh import mesh_config
-from mizzen.derive.services import service, virtual_addresses, visible_hosts, visible_services
+from mizzen.derive.services import service, visible_hosts, visible_services
 from mizzen.derive.virtual_services import (
     MESH_GATEWAY,
     gateway_name,
