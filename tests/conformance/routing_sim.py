@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mizzen.config.decode import decode
+from mizzen.derive.inbound import instances_at
 from mizzen.derive.inputs import RESOURCES
 from mizzen.frozen import FrozenMap
 from mizzen.model.proxy import ProxyKind, ProxyView
@@ -140,12 +141,14 @@ def _generated(proxy: str, objects: str) -> Configuration:
             # Istio's simulation validates nothing: what is broken takes part as far as it can be read.
             for located in (*decoded.located, *decoded.salvaged):
                 mesh.db.set(RESOURCES, located.resource.key, located.resource)
-    view = _view(json.loads(proxy))
+    view = _view(mesh, json.loads(proxy))
     listeners = mesh.messages(view, LISTENER).values()
     return Configuration(list(listeners), mesh.messages(view, ROUTE))
 
 
-def _view(proxy: Mapping[str, Any]) -> ProxyView:
-    return ProxyView(
-        ProxyKind(proxy["type"]), proxy.get("namespace", "default"), FrozenMap(proxy.get("labels", {}))
-    )
+def _view(mesh: Mesh, proxy: Mapping[str, Any]) -> ProxyView:
+    namespace = proxy.get("namespace", "default")
+    addresses = proxy.get("ip_addresses", [_ADDRESS])
+    instances = (found for one in addresses for found in mesh.db.value(instances_at, namespace, one))
+    labels = FrozenMap(proxy.get("labels", {}))
+    return ProxyView(ProxyKind(proxy["type"]), namespace, labels, instances=tuple(instances))

@@ -1,7 +1,7 @@
 """The language of tests/specs: Markdown in which one `##` heading is one behaviour and one test.
 
     ```yaml      configuration: one or several blocks, before the first check
-    ```view      whose configuration it is: namespace, labels, kind, ports, binding
+    ```view      whose configuration it is: namespace, labels, kind, ports, locality, binding; address, where services name it
     ```mesh      what no YAML says: trust_domain, unhealthy (workloads as namespace/name)
     Envoy: `clusters["outbound|80||a.shop.svc.cluster.local"].type`
     ```yaml      what that path must be: the snapshot
@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from google.protobuf.json_format import MessageToDict
 
+from mizzen.derive.inbound import instances_at
 from mizzen.derive.inputs import UNHEALTHY
 from mizzen.derive.workloads import workload_key
 from mizzen.frozen import FrozenMap
@@ -75,13 +76,15 @@ class Spec:
         binding = given.pop("binding", None)
         if binding:
             binding = Binding(**{**binding, "app_ports": FrozenMap(binding.get("app_ports", {}))})
+        address, namespace = given.pop("address", ""), given.pop("namespace")
         made = ProxyView(
             kind=ProxyKind[given.pop("kind", "sidecar").upper()],
-            namespace=given.pop("namespace"),
+            namespace=namespace,
             labels=FrozenMap(given.pop("labels", {})),
             ports=FrozenMap(given.pop("ports", {})),
             locality=given.pop("locality", ""),
             binding=binding,
+            instances=self.loaded.db.value(instances_at, namespace, address),
         )
         if given:
             raise SpecError(f'"{self.title}": a view has no {", ".join(given)}')

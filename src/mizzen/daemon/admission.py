@@ -11,7 +11,7 @@ from mizzen.derive.workloads import workload, workload_key
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database
 from mizzen.model.identity import SpiffeId
-from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+from mizzen.model.proxy import Binding, ProxyKind
 from mizzen.model.workload import Workload
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
@@ -31,8 +31,10 @@ class AdmittedProxy:
     binding: Binding | None
     certificate_expires: float | None
 
-    def view(self, found: Workload) -> ProxyView:
-        return ProxyView(self.kind, found.namespace, found.labels, found.ports, found.locality, self.binding)
+    @property
+    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None]:
+        """The key of the query proxy_view that gives its view."""
+        return self.key, self.kind, self.binding
 
 
 def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:

@@ -1,13 +1,13 @@
 """The catalogue that discovery asks: which proxy is connected, and what it should hold now."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import AdmittedProxy, admit
 from mizzen.daemon.views import View, Views
-from mizzen.derive.workloads import workload
+from mizzen.derive.proxies import proxy_view
 from mizzen.incremental import Database, Failure, Observed
-from mizzen.model.workload import Workload
+from mizzen.model.proxy import ProxyView
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node
 from mizzen.xds.resource import Snapshot
@@ -57,21 +57,21 @@ class MeshCatalog:
     def connect(self, peer: Peer, node: Node) -> Session:
         """Raises Rejected."""
         proxy = admit(self._db, peer, node)
-        found = self._db.value(workload, proxy.key)
-        assert found is not None, "admit() found it"
-        session = Session(self, proxy, self._views.acquire(proxy.view(found)))
-        self._db.observe(workload, proxy.key)
+        view = self._db.value(proxy_view, *proxy.view_key)
+        assert view is not None, "admit() found its workload"
+        session = Session(self, proxy, self._views.acquire(view))
+        self._db.observe(proxy_view, *proxy.view_key)
         self._sessions[session] = None
         return session
 
     def closed(self, session: Session) -> None:
         del self._sessions[session]
         self._views.release(session.view)
-        self._db.unobserve(workload, session.proxy.key)
+        self._db.unobserve(proxy_view, *session.proxy.view_key)
 
     def take_in(self, observed: Sequence[Observed]) -> list[Session]:
         """What a refresh found. Wakes the sessions that have something new to say, and returns them."""
-        moved = self._move({key[0] for query, key in observed if query is workload})
+        moved = self._move({key for query, key in observed if query is proxy_view})
         changed = self._views.take_in(observed)
         concerned = [session for session in self._sessions if session in moved or session.view in changed]
         # View by view: proxies that are sent the same bytes follow each other.
@@ -79,18 +79,18 @@ class MeshCatalog:
             session.wake()
         return concerned
 
-    def _move(self, workloads: set[ResourceKey]) -> set[Session]:
-        """Proxies whose workload changed may need another view. One that was unregistered keeps what it has: it may be
+    def _move(self, changed: set[tuple[Any, ...]]) -> set[Session]:
+        """Proxies whose workload changed may have another view. One that was unregistered keeps what it has: it may be
         a mistake, and its certificate ends soon enough. So does one whose workload cannot be made out (a bug).
         """
         moved = set()
         for session in self._sessions:
-            if session.proxy.key not in workloads:
+            if session.proxy.view_key not in changed:
                 continue
-            found = self._db.result(workload, session.proxy.key)
-            if not isinstance(found, Workload) or session.proxy.view(found) == session.view.key:
+            found = self._db.result(proxy_view, *session.proxy.view_key)
+            if not isinstance(found, ProxyView) or found == session.view.key:
                 continue
-            view = self._views.acquire(session.proxy.view(found))
+            view = self._views.acquire(found)
             self._views.release(session.view)
             session.view = view
             moved.add(session)

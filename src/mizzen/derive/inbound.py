@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from mizzen.config.resource import ResourceKey
-from mizzen.derive.inputs import BY_NAMESPACE
+from mizzen.derive.inputs import BY_NAMESPACE, ENTRIES_BY_ADDRESS, RESOURCES
 from mizzen.derive.services import declared_services, service
 from mizzen.derive.workloads import covers
-from mizzen.frozen import FrozenMap
+from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
+from mizzen.model.proxy import Instance
 from mizzen.model.service import Protocol, Resolution, ServicePort, ServiceRef
+from mizzen.model.workload import NO_PORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,16 @@ class InboundPort:
     number: int
     protocol: Protocol
     service: ServiceRef
+
+
+@dataclass(frozen=True, slots=True)
+class InboundScope:
+    """The whole input of what a workload serves: replicas share it."""
+
+    namespace: str
+    labels: FrozenMap[str, str] = EMPTY
+    ports: FrozenMap[str, int] = NO_PORTS
+    instances: tuple[Instance, ...] = ()
 
 
 @query
@@ -37,17 +49,32 @@ def services_of(db: Database, namespace: str, labels: FrozenMap[str, str]) -> tu
 
 
 @query
-def inbound_ports(
-    db: Database, namespace: str, labels: FrozenMap[str, str], named_ports: FrozenMap[str, int]
-) -> tuple[InboundPort, ...]:
+def instances_at(db: Database, namespace: str, address: str) -> tuple[Instance, ...]:
+    """The services that name an address among their endpoints: ServiceEntries of the workload's own namespace, so that
+    nobody can make a workload of another namespace serve ports (Istio's rule).
+    """
+    return tuple(
+        Instance(found.ref, endpoint.ports)
+        for key in ENTRIES_BY_ADDRESS(db, (namespace, address))
+        if (resource := RESOURCES(db, key)) is not None
+        for endpoint in resource.spec.endpoints
+        if endpoint.address == address
+        for found in declared_services(db, key)
+        if found.resolution is not Resolution.NONE
+    )
+
+
+@query
+def inbound_ports(db: Database, scope: InboundScope) -> tuple[InboundPort, ...]:
     """The ports on which a workload is called, by number."""
     found: dict[int, InboundPort] = {}
-    for ref in services_of(db, namespace, labels):
-        declared = service(db, ref)
+    selecting = (Instance(ref, scope.ports) for ref in services_of(db, scope.namespace, scope.labels))
+    for instance in (*selecting, *scope.instances):
+        declared = service(db, instance.service)
         for port in declared.ports if declared else ():
-            number = target_port(port, named_ports)
+            number = target_port(port, instance.ports)
             if number is not None and port.protocol.is_stream:
-                found.setdefault(number, InboundPort(number, port.protocol, ref))
+                found.setdefault(number, InboundPort(number, port.protocol, instance.service))
     return tuple(found[number] for number in sorted(found))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.config.resource import Resource, ResourceKey
-from mizzen.config.types.networking import WorkloadEntry
+from mizzen.config.types.networking import ServiceEntry, WorkloadEntry
 from mizzen.incremental import Index, Input
 
 RESOURCES: Input[ResourceKey, Resource[Any]] = Input("resource")
@@ -40,6 +40,12 @@ def _workload_labels(key: ResourceKey, resource: Resource[Any]) -> Iterable[tupl
             yield key.namespace, name, value
 
 
+def _entry_addresses(key: ResourceKey, resource: Resource[Any]) -> Iterable[tuple[str, str]]:
+    if isinstance(resource.spec, ServiceEntry):
+        for endpoint in resource.spec.endpoints:
+            yield key.namespace, endpoint.address
+
+
 def workload_labels(resource: Resource[Any]) -> dict[str, str]:
     """Labels of a WorkloadEntry: those of its spec over those of its metadata, as Istio merges them."""
     return {**resource.labels, **resource.spec.labels}
@@ -49,3 +55,6 @@ BY_KIND = Index("resource_by_kind", RESOURCES, _kind)
 BY_NAMESPACE = Index("resource_by_kind_and_namespace", RESOURCES, _kind_and_namespace)
 WORKLOADS_BY_LABEL = Index("workload_by_label", RESOURCES, _workload_labels)
 """(namespace, label, value) -> WorkloadEntries: a new workload concerns only the services that may select it."""
+
+ENTRIES_BY_ADDRESS = Index("service_entry_by_address", RESOURCES, _entry_addresses)
+"""(namespace, address) -> the ServiceEntries of a namespace that have an endpoint there."""

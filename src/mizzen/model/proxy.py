@@ -5,6 +5,7 @@ from enum import Enum
 
 from mizzen.config.resource import ResourceKey
 from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.model.service import ServiceRef
 from mizzen.model.workload import NO_PORTS
 
 
@@ -26,6 +27,14 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """A workload as an endpoint that a service names by its address. `ports` maps port names to the endpoint's own."""
+
+    service: ServiceRef
+    ports: FrozenMap[str, int] = NO_PORTS
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyView:
     """The smallest value on which a proxy's configuration depends: proxies with equal views share every byte.
 
@@ -39,6 +48,7 @@ class ProxyView:
     ports: FrozenMap[str, int] = NO_PORTS
     locality: str = ""  # region/zone/sub-zone
     binding: Binding | None = None
+    instances: tuple[Instance, ...] = ()  # by address; those that select by label are found by it
 
 
 @dataclass(frozen=True, slots=True)

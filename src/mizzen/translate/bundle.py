@@ -11,7 +11,7 @@ from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.destination_rules import rules_for, subset_names
 from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
-from mizzen.derive.inbound import inbound_ports
+from mizzen.derive.inbound import InboundScope, inbound_ports
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.services import service, visible_services
 from mizzen.frozen import FrozenMap
@@ -23,7 +23,6 @@ from mizzen.translate.built import ResourceRef
 from mizzen.translate.clusters import ClusterKey
 from mizzen.translate.endpoints import load_assignment
 from mizzen.translate.listeners import gateway, inbound, outbound
-from mizzen.translate.listeners.inbound import InboundScope
 from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
 from mizzen.translate.routes import http_ports, http_proxy_routes, sidecar_routes
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
@@ -122,8 +121,8 @@ def _service_clusters(db: Database, scope: OutboundScope, ref: ServiceRef) -> tu
 
 
 def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
-    scope = InboundScope(view.namespace, view.labels, view.ports)
-    for port in inbound_ports(db, view.namespace, view.labels, view.ports):
+    scope = InboundScope(view.namespace, view.labels, view.ports, view.instances)
+    for port in inbound_ports(db, scope):
         if view.binding is not None and port.number not in view.binding.app_ports:
             continue  # the application has no port behind it: the proxy would call itself
         arguments = (port.number, port.protocol, view.binding)

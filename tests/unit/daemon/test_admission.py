@@ -3,7 +3,7 @@
 import pytest
 
 from mizzen.daemon.admission import HTTP_PROXY_PORT, admit
-from mizzen.derive.workloads import workload
+from mizzen.derive.proxies import proxy_view
 from mizzen.model.proxy import Binding, ProxyKind
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
@@ -152,5 +152,5 @@ def test_replicas_have_one_view():
     views = set()
     for name in ("cart-0", "cart-1"):
         proxy = admit(mesh.db, Peer(CART, "", None), Node(NODE.replace("cart-0", name), "", {}))
-        views.add(proxy.view(mesh.db.value(workload, proxy.key)))
+        views.add(mesh.db.value(proxy_view, *proxy.view_key))
     assert len(views) == 1

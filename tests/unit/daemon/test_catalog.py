@@ -94,6 +94,31 @@ def test_a_workload_whose_labels_change_moves_to_another_view(world):
     assert moving.snapshot().of(ENDPOINT) is staying.snapshot().of(ENDPOINT)
 
 
+ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: named, namespace: {namespace}}}
+spec:
+  hosts: [named.example]
+  resolution: STATIC
+  ports: [{{name: http, number: 7000}}]
+  endpoints: [{{address: {address}}}]
+"""
+
+
+def test_a_workload_serves_what_names_its_address_in_its_own_namespace(world):
+    session, other = world.connect("cart-0"), world.connect("cart-1")
+    world.refresh()
+    world.apply(ENTRY.format(namespace="other", address="10.0.0.1"))
+    assert session.view is other.view
+    world.apply(ENTRY.format(namespace="shop", address="10.0.0.1"))
+    assert "inbound|7000||" in session.snapshot().of(CLUSTER)
+    assert "inbound|7000||" not in other.snapshot().of(CLUSTER)
+    world.mesh.remove("ServiceEntry", "shop", "named")
+    world.refresh()
+    assert session.view is other.view
+
+
 def test_a_workload_that_is_unregistered_keeps_what_it_has(world):
     session = world.connect("search-0")
     world.refresh()

@@ -5,18 +5,15 @@ what the chains of a STRICT port refuse. What no chain takes is closed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mizzen.config.types.security import MutualTLSMode
 from mizzen.derive.authentication import mutual_tls_mode, mutual_tls_policy
 from mizzen.derive.authorization import policies_for
-from mizzen.derive.inbound import InboundPort, inbound_ports
+from mizzen.derive.inbound import InboundPort, InboundScope, inbound_ports
 from mizzen.derive.mesh import mesh_config, trust_domains
-from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding
-from mizzen.model.workload import NO_PORTS
 from mizzen.proto.api import (
     Listener,
     NetworkFilter,
@@ -39,15 +36,6 @@ _ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # captured traffic arrives by any of the
 _MESH_ALPN = (*MESH_HTTP_ALPN, MESH_TCP_ALPN)
 
 
-@dataclass(frozen=True, slots=True)
-class InboundScope:
-    """The whole input of a workload's inbound listeners: replicas share it."""
-
-    namespace: str
-    labels: FrozenMap[str, str] = EMPTY
-    ports: FrozenMap[str, int] = NO_PORTS
-
-
 @query
 def virtual_inbound(db: Database, scope: InboundScope) -> Built:
     """virtualInbound: every port of a workload whose traffic is captured."""
@@ -59,7 +47,7 @@ def virtual_inbound(db: Database, scope: InboundScope) -> Built:
             "filters": [tcp_proxy(mesh, names.BLACK_HOLE, names.BLACK_HOLE)],
         }
     ]
-    for port in inbound_ports(db, scope.namespace, scope.labels, scope.ports):
+    for port in inbound_ports(db, scope):
         chains += _port_chains(db, scope, port, port.number)
     chains += _catch_all_chains(db, scope)
     listener = Listener(
@@ -97,7 +85,7 @@ def _tls_inspector() -> dict[str, Any]:
 
 
 def _origins(db: Database, scope: InboundScope) -> tuple[Origin, ...]:
-    ports = inbound_ports(db, scope.namespace, scope.labels, scope.ports)
+    ports = inbound_ports(db, scope)
     policies = policies_for(db, scope.namespace, scope.labels)
     keys = [*(port.service.source for port in ports), *(key for found in policies.values() for key in found)]
     return tuple(Origin("", key) for key in dict.fromkeys(keys))
@@ -125,7 +113,7 @@ def _catch_all_chains(db: Database, scope: InboundScope) -> list[dict[str, Any]]
     A port that has only a setting of its own in PeerAuthentication is held to that, too.
     """
     mode, ports = mutual_tls_policy(db, scope.namespace, scope.labels)
-    declared = {port.number for port in inbound_ports(db, scope.namespace, scope.labels, scope.ports)}
+    declared = {port.number for port in inbound_ports(db, scope)}
     filters = _tcp_filters(db, scope, names.INBOUND_PASSTHROUGH)
     server = mesh_server(trust_domains(db), http=False)
     found: list[dict[str, Any]] = []

@@ -1,0 +1,17 @@
+"""Proxies: what the configuration of a workload's proxy depends on."""
+
+from mizzen.config.resource import ResourceKey
+from mizzen.derive.inbound import instances_at
+from mizzen.derive.workloads import workload
+from mizzen.incremental import Database, query
+from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+
+
+@query
+def proxy_view(db: Database, key: ResourceKey, kind: ProxyKind, binding: Binding | None) -> ProxyView | None:
+    """The view of a registered workload's proxy; None where no such workload is registered."""
+    found = workload(db, key)
+    if found is None:
+        return None
+    instances = instances_at(db, found.namespace, found.address)
+    return ProxyView(kind, found.namespace, found.labels, found.ports, found.locality, binding, instances)
