@@ -1,10 +1,13 @@
-"""DestinationRules: which ones hold for a service, seen from a client's namespace.
+"""DestinationRules: which ones hold for a service, seen from a client.
 
 Source: Istio's look-up: the client's namespace, then the service's, then the root namespace; the most specific host
-wins; rules of one namespace for one host are merged: subsets add up, the oldest traffic policy wins.
+wins; rules of one namespace for one host are merged: subsets add up, the oldest traffic policy wins. A rule with a
+workloadSelector holds for the workloads that it picks in its own namespace, before the rules for all, and is merged
+only with rules of the same selector.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import DestinationRule, Subset, TrafficPolicy
@@ -12,12 +15,23 @@ from mizzen.derive.authentication import age
 from mizzen.derive.hosts import most_specific, qualified
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config, root_namespace
-from mizzen.frozen import FrozenMap
+from mizzen.derive.workloads import covers
+from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServiceRef
 
 RuleKeys = tuple[ResourceKey, ...]
+Selector = FrozenMap[str, str]
+
+
+class _Header(NamedTuple):
+    """What the look-up depends on, apart from the rest: a changed policy re-runs no look-up."""
+
+    host: str
+    export_to: tuple[str, ...]
+    selector: Selector | None  # None: for every client
+    age: tuple[bool, str]
 
 
 @query
@@ -27,24 +41,29 @@ def destination_rule(db: Database, key: ResourceKey) -> DestinationRule | None:
 
 
 @query
-def _header(db: Database, key: ResourceKey) -> tuple[str, tuple[str, ...], tuple[bool, str]]:
+def _header(db: Database, key: ResourceKey) -> _Header:
     resource: Resource[DestinationRule] | None = RESOURCES(db, key)
     if resource is None:
-        return "", (), (True, "")
-    return qualified(resource.spec.host, key.namespace), resource.spec.export_to, age(resource)[:2]
+        return _Header("", (), None, (True, ""))
+    spec = resource.spec
+    selector = spec.workload_selector.match_labels if spec.workload_selector else None
+    return _Header(qualified(spec.host, key.namespace), spec.export_to, selector, age(resource)[:2])
+
+
+_Groups = tuple[tuple[Selector | None, RuleKeys], ...]
 
 
 @query
-def _namespace_rules(db: Database, owner: str, client: str) -> FrozenMap[str, RuleKeys]:
-    """The rules of namespace `owner` that `client` can see: host pattern -> rules, oldest first."""
+def _namespace_rules(db: Database, owner: str, client: str) -> FrozenMap[str, _Groups]:
+    """The rules of namespace `owner` that `client` can see: host pattern -> rules by selector, oldest first."""
     default = mesh_config(db).default_destination_rule_export_to
-    keys = sorted(BY_NAMESPACE(db, ("DestinationRule", owner)), key=lambda key: (_header(db, key)[2], key))
-    table: dict[str, RuleKeys] = {}
-    for key in keys:
-        host, export_to, _ = _header(db, key)
-        if exported(export_to, default, owner, client):
-            table[host] = (*table.get(host, ()), key)
-    return FrozenMap(table)
+    headers = ((_header(db, key), key) for key in BY_NAMESPACE(db, ("DestinationRule", owner)))
+    table: dict[str, dict[Selector | None, RuleKeys]] = {}
+    for header, key in sorted(headers, key=lambda entry: (entry[0].age, entry[1])):
+        if exported(header.export_to, default, owner, client):
+            groups = table.setdefault(header.host, {})
+            groups[header.selector] = (*groups.get(header.selector, ()), key)
+    return FrozenMap({host: tuple(groups.items()) for host, groups in table.items()})
 
 
 @query
@@ -58,8 +77,28 @@ def rules_for(db: Database, scope: OutboundScope, ref: ServiceRef) -> RuleKeys:
             else most_specific((p for p in table if p.startswith("*")), ref.host)
         )
         if pattern:
-            return table[pattern]
+            return _for_labels(table[pattern], scope.labels if owner == scope.namespace else None)
     return ()
+
+
+def _for_labels(groups: _Groups, labels: FrozenMap[str, str] | None) -> RuleKeys:
+    """The rules that pick a client with these labels, else those for all; None: a client of another namespace."""
+    for selector, keys in groups:
+        if selector is not None and labels is not None and covers(selector, labels):
+            return keys
+    return next((keys for selector, keys in groups if selector is None), ())
+
+
+@query
+def selector_label_names(db: Database, namespace: str) -> tuple[str, ...]:
+    """The labels by which rules of a namespace tell its workloads apart."""
+    selectors = (_header(db, key).selector for key in BY_NAMESPACE(db, ("DestinationRule", namespace)))
+    return tuple(sorted({name for selector in selectors for name in selector or EMPTY}))
+
+
+def picks_callers(db: Database, rules: RuleKeys) -> bool:
+    """Whether rules hold for selected workloads only."""
+    return any(_header(db, key).selector is not None for key in rules)
 
 
 def subsets(db: Database, rules: RuleKeys) -> Iterator[tuple[ResourceKey, int, Subset]]:

@@ -15,11 +15,12 @@ from mizzen.model.workload import NO_PORTS
 
 @dataclass(frozen=True, slots=True)
 class InboundPort:
-    """A port on which a workload is called, by the first service (by name) that sends there."""
+    """A port on which a workload is called, by the first service (by name) that sends there, from its `service_port`."""
 
     number: int
     protocol: Protocol
     service: ServiceRef
+    service_port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def inbound_ports(db: Database, scope: InboundScope) -> tuple[InboundPort, ...]:
         for port in declared.ports if declared else ():
             number = target_port(port, instance.ports)
             if number is not None and port.protocol.is_stream:
-                found.setdefault(number, InboundPort(number, port.protocol, instance.service))
+                found.setdefault(number, InboundPort(number, port.protocol, instance.service, port.number))
     return tuple(found[number] for number in sorted(found))
 
 

@@ -17,8 +17,6 @@ from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 
-_RESOLUTIONS = {"STATIC": Resolution.STATIC, "DNS": Resolution.DNS, "DNS_ROUND_ROBIN": Resolution.DNS}
-
 
 @query
 def declared_services(db: Database, key: ResourceKey) -> tuple[Service, ...]:
@@ -59,7 +57,7 @@ def _kubernetes_service(resource: Resource[KubernetesService], spec: KubernetesS
 
 def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Iterator[Service]:
     key = resource.key
-    resolution = _RESOLUTIONS.get(spec.resolution.value, Resolution.NONE)
+    resolution = Resolution(spec.resolution.value)
     ports = tuple(
         ServicePort(
             name=port.name,
@@ -79,6 +77,7 @@ def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Ite
             mesh_external=spec.location.value == "MESH_EXTERNAL",
             selector=spec.workload_selector.labels if spec.workload_selector else EMPTY,
             export_to=spec.export_to,
+            subject_alt_names=spec.subject_alt_names,
         )
 
 

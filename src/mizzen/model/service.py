@@ -57,7 +57,9 @@ class Resolution(Enum):
     """How the addresses of a service are found (ServiceEntry.resolution; a Kubernetes Service is STATIC)."""
 
     STATIC = "STATIC"  # by discovery (EDS)
-    DNS = "DNS"  # by the proxy, asking DNS
+    DNS = "DNS"  # by the proxy, asking DNS: all addresses
+    DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"  # by the proxy, asking DNS: one address at a time
+    DYNAMIC_DNS = "DYNAMIC_DNS"  # by the proxy, asking DNS for the name in each request
     NONE = "NONE"  # the address that the caller already chose
 
 
@@ -94,6 +96,9 @@ class Service:
     external_name: str = ""  # of an ExternalName Service: the host that it stands for
     selector: FrozenMap[str, str] = EMPTY
     export_to: tuple[str, ...] = ()  # empty: the mesh's default
+    subject_alt_names: tuple[
+        str, ...
+    ] = ()  # what the servers' certificates may say, besides who runs the service
 
     @property
     def host(self) -> str:

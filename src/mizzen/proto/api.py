@@ -70,6 +70,7 @@ MESSAGES = {
     "CorsPolicy": _FILTERS + "http.cors.v3.CorsPolicy",
     "CorsFilter": _FILTERS + "http.cors.v3.Cors",
     "DownstreamTlsContext": _TRANSPORT_SOCKETS + "tls.v3.DownstreamTlsContext",
+    "DynamicForwardProxyCluster": "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
     "FileAccessLog": "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     "HTTPFault": _FILTERS + "http.fault.v3.HTTPFault",
     "HttpConnectionManager": _FILTERS + "network.http_connection_manager.v3.HttpConnectionManager",
@@ -79,6 +80,7 @@ MESSAGES = {
     "NetworkRBAC": _FILTERS + "network.rbac.v3.RBAC",
     "OriginalDst": _FILTERS + "listener.original_dst.v3.OriginalDst",
     "PreviousHosts": "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    "ProxyProtocolUpstreamTransport": _TRANSPORT_SOCKETS + "proxy_protocol.v3.ProxyProtocolUpstreamTransport",
     "RawBuffer": _TRANSPORT_SOCKETS + "raw_buffer.v3.RawBuffer",
     "Router": _FILTERS + "http.router.v3.Router",
     "SetFilterState": _FILTERS + "network.set_filter_state.v3.Config",
@@ -86,6 +88,7 @@ MESSAGES = {
     "StdoutAccessLog": "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
     "TcpProxy": _FILTERS + "network.tcp_proxy.v3.TcpProxy",
     "TlsInspector": _FILTERS + "listener.tls_inspector.v3.TlsInspector",
+    "TlsParameters": _TRANSPORT_SOCKETS + "tls.v3.TlsParameters",
     "UriTemplateMatchConfig": "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",
     "UpstreamTlsContext": _TRANSPORT_SOCKETS + "tls.v3.UpstreamTlsContext",
     # services that are not Envoy's

@@ -18,9 +18,11 @@ from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView
 from mizzen.model.service import Resolution, ServiceRef
-from mizzen.translate import clusters, names
+from mizzen.translate import names
 from mizzen.translate.built import ResourceRef
-from mizzen.translate.clusters import ClusterKey
+from mizzen.translate.clusters import inbound as inbound_clusters
+from mizzen.translate.clusters import passthrough
+from mizzen.translate.clusters.outbound import ClusterKey, outbound_cluster
 from mizzen.translate.endpoints import load_assignment
 from mizzen.translate.listeners import gateway, inbound, outbound
 from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
@@ -52,9 +54,9 @@ class Bundle:
 def bundle(db: Database, view: ProxyView) -> Bundle:
     """Everything that proxies of a view should hold."""
     scope = outbound_scope(db, view.kind, view.namespace, view.labels)
-    own = [ResourceRef(CLUSTER, names.BLACK_HOLE, clusters.black_hole_cluster, ())]
+    own = [ResourceRef(CLUSTER, names.BLACK_HOLE, passthrough.black_hole_cluster, ())]
     if view.binding is None:
-        own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, clusters.passthrough_cluster, ()))
+        own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, passthrough.passthrough_cluster, ()))
     common: dict[str, tuple[Any, tuple[Any, ...]]] = dict.fromkeys(
         (CLUSTER, ENDPOINT), (outbound_clusters, (scope,))
     )
@@ -113,7 +115,7 @@ def _service_clusters(db: Database, scope: OutboundScope, ref: ServiceRef) -> tu
         for subset in ("", *subset_names(db, rules)):
             name = names.outbound_cluster(port.number, subset, ref.host)
             key = ClusterKey(ref, port.number, subset, rules)
-            refs.append(ResourceRef(CLUSTER, name, clusters.outbound_cluster, (key,)))
+            refs.append(ResourceRef(CLUSTER, name, outbound_cluster, (key,)))
             if found.resolution is Resolution.STATIC:
                 arguments = (ref, port.number, subset, rules)
                 refs.append(ResourceRef(ENDPOINT, name, load_assignment, arguments))
@@ -125,16 +127,20 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
     for port in inbound_ports(db, scope):
         if view.binding is not None and port.number not in view.binding.app_ports:
             continue  # the application has no port behind it: the proxy would call itself
-        arguments = (port.number, port.protocol, view.binding)
-        yield ResourceRef(
-            CLUSTER, names.inbound_cluster(port.number), clusters.inbound_cluster, arguments, inbound=True
-        )
+        pool = inbound_clusters.inbound_pool(db, view.namespace, port)
+        arguments = (port.number, port.protocol, view.binding, pool)
+        name = names.inbound_cluster(port.number)
+        yield ResourceRef(CLUSTER, name, inbound_clusters.inbound_cluster, arguments, inbound=True)
         if view.binding is not None:
             name = names.listener(view.binding.address, port.number)
             yield ResourceRef(LISTENER, name, inbound.bound_inbound, (scope, port, view.binding))
     if view.binding is None:
         yield ResourceRef(
-            CLUSTER, names.INBOUND_PASSTHROUGH, clusters.inbound_passthrough_cluster, (), inbound=True
+            CLUSTER,
+            names.INBOUND_PASSTHROUGH,
+            inbound_clusters.inbound_passthrough_cluster,
+            (),
+            inbound=True,
         )
         yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, (scope,))
 

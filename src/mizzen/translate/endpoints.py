@@ -1,6 +1,7 @@
 """Cluster load assignments: the endpoints of a service port, or of one of its subsets."""
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any
 
 from mizzen.derive.destination_rules import RuleKeys, subset_labels
@@ -15,18 +16,39 @@ from mizzen.translate.built import Built, Origin, built, struct
 from mizzen.translate.telemetry import METADATA
 from mizzen.xds.resource import ENDPOINT
 
+_UNIX = "unix://"
+
 
 @query
 def load_assignment(db: Database, ref: ServiceRef, port: int, subset: str, rules: RuleKeys) -> Built:
     """The endpoints of an outbound cluster. `rules` say which labels pick the subset."""
-    endpoints = service_endpoints(db, ref, port)
-    if subset:
-        labels = subset_labels(db, rules, subset)
-        endpoints = tuple(e for e in endpoints if labels is not None and covers(labels, e.labels))
+    endpoints = (e for e in service_endpoints(db, ref, port) if _is_address(e.address))
     message = ClusterLoadAssignment(
-        cluster_name=names.outbound_cluster(port, subset, ref.host), endpoints=locality_endpoints(endpoints)
+        cluster_name=names.outbound_cluster(port, subset, ref.host),
+        endpoints=locality_endpoints(of_subset(db, endpoints, rules, subset)),
     )
     return built(ENDPOINT, message, (Origin("", ref.source),))
+
+
+def of_subset(
+    db: Database, endpoints: Iterable[Endpoint], rules: RuleKeys, subset: str
+) -> tuple[Endpoint, ...]:
+    """Those that belong to a subset; to one that no rule declares, none; "" is all."""
+    if not subset:
+        return tuple(endpoints)
+    labels = subset_labels(db, rules, subset)
+    return tuple(one for one in endpoints if labels is not None and covers(labels, one.labels))
+
+
+def _is_address(text: str) -> bool:
+    """Discovery resolves no names: Envoy would refuse all endpoints for one that is none (Istio leaves it out, too)."""
+    if text.startswith(_UNIX):
+        return True
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def locality_endpoints(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
@@ -51,8 +73,9 @@ def _locality(text: str) -> dict[str, str]:
 
 
 def _lb_endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        METADATA: struct(
+    metadata: dict[str, Any] = {}
+    if endpoint.namespace:
+        metadata[METADATA] = struct(
             {
                 "workload": endpoint.workload,
                 "namespace": endpoint.namespace,
@@ -60,12 +83,16 @@ def _lb_endpoint(endpoint: Endpoint) -> dict[str, Any]:
                 "canonical_revision": endpoint.canonical_revision,
             }
         )
-    }
     if endpoint.mutual_tls:
         metadata["envoy.transport_socket_match"] = struct({"tlsMode": "istio"})
-    address = {"socket_address": {"address": endpoint.address, "port_value": endpoint.port}}
-    return {
-        "endpoint": {"address": address},
-        "metadata": {"filter_metadata": metadata},
+    made: dict[str, Any] = {
+        "endpoint": {"address": _address(endpoint)},
         "load_balancing_weight": {"value": endpoint.weight},
     }
+    return {**made, "metadata": {"filter_metadata": metadata}} if metadata else made
+
+
+def _address(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.address.startswith(_UNIX):
+        return {"pipe": {"path": endpoint.address.removeprefix(_UNIX)}}
+    return {"socket_address": {"address": endpoint.address, "port_value": endpoint.port}}

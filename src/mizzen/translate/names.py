@@ -3,6 +3,8 @@
 They are only ever written, never parsed: what a name was made of stands in the query's key.
 """
 
+from mizzen.model.service import Service, ServicePort
+
 BLACK_HOLE = "BlackHoleCluster"
 PASSTHROUGH = "PassthroughCluster"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
@@ -35,3 +37,19 @@ def route(port: int) -> str:
 
 def gateway_route(port: int) -> str:
     return f"http.{port}"
+
+
+def stat_name(pattern: str, found: Service, port: ServicePort, subset: str = "") -> str:
+    """A cluster's name in statistics by MeshConfig's inboundClusterStatName or outboundClusterStatName; "": none."""
+    words = {
+        "%SERVICE%": f"{found.name}.{found.namespace}" if found.name != found.host else found.host,
+        "%SERVICE_NAME%": found.name,
+        "%SERVICE_FQDN%": found.host,
+        "%SERVICE_PORT%": str(port.number),
+        "%SERVICE_PORT_NAME%": port.name,
+        "%TARGET_PORT%": str(port.target),
+        "%SUBSET_NAME%": subset,
+    }
+    for word, value in words.items():
+        pattern = pattern.replace(word, value)
+    return pattern

@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
-from mizzen.proto.api import DownstreamTlsContext, RawBuffer, TransportSocket, UpstreamTlsContext
+from mizzen.config.types.mesh import MeshTLSProtocol, TLSConfig
+from mizzen.config.validation.tls import CIPHER_SUITES, CURVES
+from mizzen.proto.api import (
+    CommonTlsContext,
+    DownstreamTlsContext,
+    RawBuffer,
+    TlsParameters,
+    TransportSocket,
+    UpstreamTlsContext,
+)
 from mizzen.translate.built import pack
 from mizzen.translate.names import SDS_CLUSTER
 
@@ -30,6 +39,20 @@ def sds_secret(name: str) -> dict[str, Any]:
         },
     }
     return {"name": name, "sds_config": source}
+
+
+def apply_tls_config(context: CommonTlsContext, config: TLSConfig | None) -> None:
+    """MeshConfig's say on the oldest version, the cipher suites and the curves. TLS_AUTO: as it is."""
+    if config is None:
+        return
+    parameters = context.tls_params
+    if config.min_protocol_version is MeshTLSProtocol.TLSV1_2:
+        parameters.tls_minimum_protocol_version = TlsParameters.TlsProtocol.TLSv1_2
+    elif config.min_protocol_version is MeshTLSProtocol.TLSV1_3:
+        parameters.tls_minimum_protocol_version = TlsParameters.TlsProtocol.TLSv1_3
+    # Validation warns of what Envoy does not know; with it the whole resource would be refused.
+    parameters.cipher_suites.extend(name for name in config.cipher_suites if name in CIPHER_SUITES)
+    parameters.ecdh_curves.extend(name for name in config.ecdh_curves if name in CURVES)
 
 
 def _identity(sans: Iterable[dict[str, Any]], alpn: Iterable[str]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Clusters: where a proxy can send, one concern of them a module."""

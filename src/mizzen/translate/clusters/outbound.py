@@ -1,0 +1,92 @@
+"""Outbound clusters, shared by the whole mesh: their key names no client, but where clients differ."""
+
+from dataclasses import dataclass
+
+from mizzen.config.types.networking import SimpleLB
+from mizzen.derive.destination_rules import RuleKeys
+from mizzen.derive.endpoints import service_endpoints
+from mizzen.derive.mesh import mesh_config
+from mizzen.derive.services import service
+from mizzen.incremental import Database, query
+from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
+from mizzen.proto.api import Cluster, Struct
+from mizzen.translate import names
+from mizzen.translate.built import Built, Origin, built, pack, struct
+from mizzen.translate.clusters import discovery
+from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS, apply_connection_pool, http_options
+from mizzen.translate.clusters.load_balancing import load_balancing
+from mizzen.translate.clusters.outlier_detection import apply_error_codes, apply_outlier_detection
+from mizzen.translate.clusters.transport import apply_proxy_protocol, apply_transport
+from mizzen.translate.endpoints import locality_endpoints, of_subset
+from mizzen.translate.telemetry import METADATA
+from mizzen.translate.traffic_policy import EffectivePolicy, effective_policy, policy_origins
+from mizzen.xds.resource import CLUSTER, ENDPOINT
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterKey:
+    """The whole input of an outbound cluster: the service, the port, the subset, the DestinationRules that hold.
+
+    `edge`: the caller is a gateway, where that makes a difference.
+    """
+
+    service: ServiceRef
+    port: int
+    subset: str
+    rules: RuleKeys
+    edge: bool = False
+
+
+@query
+def outbound_cluster(db: Database, key: ClusterKey) -> Built:
+    """outbound|<port>|<subset>|<host>."""
+    found = service(db, key.service)
+    port = found.port(key.port) if found else None
+    if found is None or port is None:
+        raise LookupError(f"{key.service.host} has no port {key.port}")
+    mesh = mesh_config(db)
+    policy = effective_policy(db, key.rules, key.subset, key.port)
+    cluster = Cluster(
+        name=names.outbound_cluster(key.port, key.subset, found.host),
+        metadata={"filter_metadata": {METADATA: _metadata(found)}},
+        **load_balancing(policy.load_balancer),
+    )
+    _apply_discovery(db, cluster, key, found, port, policy)
+    apply_connection_pool(cluster, mesh, policy.connection_pool, policy.retry_budget)
+    options = http_options(port.protocol, mesh, policy.connection_pool, sniffs=not key.edge)
+    if policy.outlier_detection is not None:
+        apply_outlier_detection(cluster, policy.outlier_detection)
+        apply_error_codes(options, policy.outlier_detection)
+    apply_transport(db, cluster, options, found, port, key.subset, policy.tls)
+    apply_proxy_protocol(cluster, policy.proxy_protocol)
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    cluster.alt_stat_name = names.stat_name(mesh.outbound_cluster_stat_name, found, port, key.subset)
+    origins = (Origin("", key.service.source), *policy_origins(db, key.rules, key.subset))
+    warms = ((ENDPOINT, cluster.name),) if cluster.type == Cluster.DiscoveryType.EDS else ()
+    return built(CLUSTER, cluster, origins, warms)
+
+
+def _metadata(found: Service) -> Struct:
+    return struct({"host": found.host, "name": found.name, "namespace": found.namespace})
+
+
+def _apply_discovery(
+    db: Database,
+    cluster: Cluster,
+    key: ClusterKey,
+    found: Service,
+    port: ServicePort,
+    policy: EffectivePolicy,
+) -> None:
+    balancing = policy.load_balancer
+    if found.resolution is Resolution.DYNAMIC_DNS:
+        discovery.by_request(cluster, mesh_config(db))
+    elif found.resolution is Resolution.NONE or (balancing and balancing.simple is SimpleLB.PASSTHROUGH):
+        # PASSTHROUGH: Envoy refuses a cluster that finds endpoints and then leaves the choice to the caller.
+        discovery.as_called(cluster, port)
+    elif found.resolution in discovery.BY_DNS:
+        endpoints = service_endpoints(db, key.service, key.port) or (discovery.host_as_endpoint(found, port),)
+        localities = locality_endpoints(of_subset(db, endpoints, key.rules, key.subset))
+        discovery.by_dns(cluster, mesh_config(db), found.resolution, localities)
+    else:
+        discovery.by_discovery(cluster)

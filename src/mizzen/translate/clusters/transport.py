@@ -1,0 +1,148 @@
+"""Transport sockets of outbound clusters: automatic mTLS, TLS as a DestinationRule says, the PROXY protocol.
+
+Source: Istio's mapping of DestinationRule `tls` and `proxyProtocol`, and its automatic mTLS.
+"""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from mizzen.config.types.mesh import MeshConfig
+from mizzen.config.types.networking import ClientTLSMode, ClientTLSSettings, ProxyProtocol
+from mizzen.derive.endpoints import service_accounts
+from mizzen.derive.mesh import mesh_config, trust_domain, trust_domains
+from mizzen.incremental import Database
+from mizzen.model.identity import SpiffeId
+from mizzen.model.service import Service, ServicePort
+from mizzen.proto.api import (
+    Cluster,
+    HttpProtocolOptions,
+    ProxyProtocolUpstreamTransport,
+    TransportSocket,
+    UpstreamTlsContext,
+)
+from mizzen.translate import names
+from mizzen.translate.built import pack, struct
+from mizzen.translate.tls import TLS, apply_tls_config, mesh_client, plaintext
+
+# From files that every Linux distribution with Debian's or Alpine's layout has: what SIMPLE TLS trusts by default.
+SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
+_PROXY_PROTOCOL = "envoy.transport_sockets.upstream_proxy_protocol"
+_ORIGINATED = frozenset({ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL})
+
+
+def apply_transport(
+    db: Database,
+    cluster: Cluster,
+    options: HttpProtocolOptions,
+    found: Service,
+    port: ServicePort,
+    subset: str,
+    tls: ClientTLSSettings | None,
+) -> None:
+    """TLS as the DestinationRule says; else automatic mTLS: to each endpoint whose proxy takes it, plaintext to others."""
+    mesh = mesh_config(db)
+    if tls is not None and tls.mode is ClientTLSMode.DISABLE:
+        return
+    if tls is not None and tls.mode in _ORIGINATED:
+        http2 = options.explicit_http_config.HasField("http2_protocol_options")
+        sans = tls.subject_alt_names or _names(db, found)
+        cluster.transport_socket.CopyFrom(_origination(mesh, tls, found, sans, http2=http2))
+        if port.protocol.is_http:
+            _apply_auto_names(options, tls, sans)
+        return
+    if tls is None and (found.mesh_external or cluster.type == Cluster.DiscoveryType.ORIGINAL_DST):
+        return
+    socket = mesh_client(
+        sni=(tls.sni if tls and tls.sni else names.server_name(port.number, subset, found.host)),
+        principals=tls.subject_alt_names if tls and tls.subject_alt_names else _names(db, found),
+        trust_domains=trust_domains(db),
+        http=port.protocol.is_http,
+        http2=port.protocol.is_http2,
+    )
+    if tls is not None:
+        cluster.transport_socket.CopyFrom(socket)
+    elif mesh.enable_auto_mtls:
+        cluster.transport_socket_matches.add(
+            name="tlsMode-istio", match=struct({"tlsMode": "istio"}), transport_socket=socket
+        )
+        cluster.transport_socket_matches.add(
+            name="tlsMode-disabled", match=struct({}), transport_socket=plaintext()
+        )
+
+
+def _names(db: Database, found: Service) -> tuple[str, ...]:
+    """Whose certificates a service's callers accept: what it says itself, and the identities that run it."""
+    domain = trust_domain(db)
+    accounts = service_accounts(db, found.ref)
+    return (*found.subject_alt_names, *(str(SpiffeId(domain, *account)) for account in accounts))
+
+
+def _origination(
+    mesh: MeshConfig, tls: ClientTLSSettings, found: Service, sans: Sequence[str], *, http2: bool
+) -> TransportSocket:
+    """SIMPLE and MUTUAL: TLS that the proxy starts on the application's behalf, with certificates from files."""
+    common: dict[str, Any] = {"alpn_protocols": ["h2"] if http2 else []}
+    if not _verifies(mesh, tls):
+        common["validation_context"] = {}
+    else:
+        common["validation_context"] = {
+            "trusted_ca": {"filename": tls.ca_certificates or SYSTEM_ROOTS},
+            "match_typed_subject_alt_names": [matcher for san in sans for matcher in _san_matchers(san)],
+            **({"crl": {"filename": tls.ca_crl}} if tls.ca_crl else {}),
+        }
+    if tls.mode is ClientTLSMode.MUTUAL:
+        common["tls_certificates"] = [
+            {
+                "certificate_chain": {"filename": tls.client_certificate},
+                "private_key": {"filename": tls.private_key},
+            }
+        ]
+    # A service outside of the mesh is asked for by its host where no request names another (see auto_sni).
+    by_host = found.mesh_external and "*" not in found.host
+    context = UpstreamTlsContext(common_tls_context=common, sni=tls.sni or (found.host if by_host else ""))
+    apply_tls_config(context.common_tls_context, mesh.tls_defaults)
+    return TransportSocket(name=TLS, typed_config=pack(context))
+
+
+def _verifies(mesh: MeshConfig, tls: ClientTLSSettings) -> bool:
+    if tls.insecure_skip_verify:
+        return False
+    return bool(tls.ca_certificates) or mesh.verify_certificate_at_client is not False
+
+
+def _san_matchers(san: str) -> list[dict[str, Any]]:
+    """A name as each kind that it can stand for in a certificate."""
+    try:
+        ip_address(san)
+    except ValueError:
+        kinds = ("DNS", "URI")
+    else:
+        kinds = ("DNS", "IP_ADDRESS")
+    return [{"san_type": kind, "matcher": {"exact": san}} for kind in kinds]
+
+
+def _apply_auto_names(options: HttpProtocolOptions, tls: ClientTLSSettings, sans: Sequence[str]) -> None:
+    """The server is asked for, and has to prove, the host that each request names, unless the rule says whom."""
+    if not tls.sni:
+        options.upstream_http_protocol_options.auto_sni = True
+        if not sans and not tls.insecure_skip_verify:
+            options.upstream_http_protocol_options.auto_san_validation = True
+
+
+def apply_proxy_protocol(cluster: Cluster, settings: ProxyProtocol | None) -> None:
+    """The PROXY protocol's header before all else, TLS included."""
+    if settings is None:
+        return
+    version = settings.version.value
+    if cluster.transport_socket_matches:
+        for match in cluster.transport_socket_matches:
+            match.transport_socket.CopyFrom(_with_header(match.transport_socket, version))
+        return
+    inner = cluster.transport_socket if cluster.HasField("transport_socket") else plaintext()
+    cluster.transport_socket.CopyFrom(_with_header(inner, version))
+
+
+def _with_header(inner: TransportSocket, version: str) -> TransportSocket:
+    wrapper = ProxyProtocolUpstreamTransport(config={"version": version}, transport_socket=inner)
+    return TransportSocket(name=_PROXY_PROTOCOL, typed_config=pack(wrapper))
