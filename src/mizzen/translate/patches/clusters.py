@@ -3,7 +3,7 @@
 from mizzen.config.types.envoy_filter import ClusterMatch, EnvoyConfigObjectPatch
 from mizzen.proto.api import Cluster
 from mizzen.translate.built import ResourceRef
-from mizzen.translate.clusters import ClusterKey
+from mizzen.translate.clusters.outbound import ClusterKey
 
 
 def cluster_matches(ref: ResourceRef, cluster: Cluster, patch: EnvoyConfigObjectPatch) -> bool:
