@@ -259,6 +259,30 @@ def _gateways(draw: st.DrawFn) -> Resource[Any]:
 
 
 @st.composite
+def _sidecars(draw: st.DrawFn) -> Resource[Any]:
+    imports = st.sampled_from(
+        ("./*", "*/*", "~/*", "bank/*", "*/a.shop.svc.cluster.local", "shop/*.cluster.local")
+    )
+    listener: st.SearchStrategy[Json] = st.builds(
+        lambda hosts, port: _given(hosts=hosts, port=port),
+        st.lists(imports, min_size=1, max_size=2, unique=True),
+        st.sampled_from(
+            ({"number": 80, "protocol": "HTTP", "name": "h"}, {"number": 90, "protocol": "TCP", "name": "t"})
+        ),
+    )
+    rest = {"hosts": draw(st.lists(imports, min_size=1, max_size=2, unique=True))}
+    of_ports = draw(st.lists(listener, max_size=2, unique_by=lambda found: found["port"]["number"]))
+    selector = draw(selectors)
+    spec = _given(egress=[*of_ports, rest], workloadSelector=selector and {"labels": selector})
+    metadata = _given(
+        name=draw(st.sampled_from(("s1", "s2"))),
+        namespace=draw(namespaces if selector else owners),
+        creationTimestamp=draw(created),
+    )
+    return _parsed("networking.istio.io", "Sidecar", metadata, spec)
+
+
+@st.composite
 def _mesh_configs(draw: st.DrawFn) -> Resource[Any]:
     spec = _given(
         rootNamespace=draw(st.sampled_from((None, "shop"))),
@@ -280,6 +304,7 @@ resources = st.one_of(
     _peer_authentications(),
     _authorization_policies(),
     _gateways(),
+    _sidecars(),
     _mesh_configs(),
 )
 """An object of any kind."""

@@ -37,6 +37,12 @@ spec:
   - timeout: {timeout}
     route: [{{destination: {{host: {host}}}}}]
 """
+SIDECAR = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: shop}
+spec: {egress: [{hosts: ["./*"]}]}
+"""
 SEARCH = "outbound|80||search.shop.svc.cluster.local"
 CART = identity("shop", "cart")
 
@@ -195,6 +201,22 @@ async def test_what_another_namespace_keeps_to_itself_sends_this_proxy_nothing(w
         change = await world.change("VirtualService bank/search")
         assert change["proxies"] == {"bank/vault-0": "acked"}
         await shop.silent()
+
+
+async def test_a_sidecar_shrinks_what_a_proxy_gets_and_what_it_leaves_out_sends_nothing(world):
+    async with world.proxy() as cart, world.proxy("bank/vault-0", identity("bank", "vault")) as bank:
+        vault = "outbound|80||vault.bank.svc.cluster.local"
+        assert vault in cart.held[CLUSTER]
+        world.write("sidecar.yaml", SIDECAR)
+        await cart.take(ROUTE)
+        assert await cart.take(CLUSTER) == [f"-{vault}"]
+        await world.change("Sidecar shop/default")
+
+        world.write("more.yaml", SERVICE.format(name="more", namespace="bank"))
+        assert "outbound|80||more.bank.svc.cluster.local" in await bank.take(CLUSTER)
+        await cart.silent()
+        world.write("vault-0.yaml", WORKLOAD.format(name="vault", namespace="bank", address="10.0.1.9"))
+        await cart.silent()
 
 
 async def test_an_endpoint_is_its_load_assignment_and_nothing_else(world):

@@ -58,6 +58,12 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.servers[].bind",
             "spec.servers[].defaultEndpoint",
         ),
+        "Sidecar": (
+            "spec.ingress",
+            "spec.inboundConnectionPool",
+            "spec.outboundTrafficPolicy",
+            *_under("spec.egress[]", "bind captureMode"),
+        ),
         "ServiceEntry": (
             "spec.resolution=DYNAMIC_DNS",
             "spec.subjectAltNames",
@@ -115,7 +121,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 NO_EFFECT: frozenset[str] = frozenset(
     (
-        "Sidecar",
         "ProxyConfig",
         "RequestAuthentication",
         "Telemetry",

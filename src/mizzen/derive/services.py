@@ -1,18 +1,18 @@
 """Services: from Kubernetes Services and ServiceEntries, and who may see them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.core import ServiceSpec as KubernetesService
 from mizzen.config.types.core import ServiceType
 from mizzen.config.types.networking import ServiceEntry
+from mizzen.derive.authentication import age
 from mizzen.derive.hosts import service_host
-from mizzen.derive.inputs import BY_KIND, RESOURCES
+from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES, SERVICES_BY_HOST
 from mizzen.derive.mesh import exported, mesh_config
 from mizzen.derive.protocols import port_protocol
-from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.frozen import EMPTY
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
@@ -86,42 +86,65 @@ def service(db: Database, ref: ServiceRef) -> Service | None:
     return next((found for found in declared_services(db, ref.source) if found.ref == ref), None)
 
 
-@query
-def _header(db: Database, key: ResourceKey) -> tuple[tuple[ServiceRef, tuple[str, ...]], ...]:
-    """What visibility depends on, apart from the rest: a changed port re-runs no visibility."""
-    return tuple((found.ref, found.export_to) for found in declared_services(db, key))
+Exported = tuple[ServiceRef, tuple[str, ...]]
+"""A service, and its exportTo."""
 
 
 @query
-def all_services(db: Database) -> tuple[tuple[ServiceRef, tuple[str, ...]], ...]:
-    """Every service with its exportTo. Kubernetes Services come before ServiceEntries of the same host, then by name."""
-    keys = (*BY_KIND(db, "Service"), *BY_KIND(db, "ServiceEntry"))
-    return tuple(entry for key in keys for entry in _header(db, key))
+def _header(db: Database, key: ResourceKey) -> tuple[tuple[bool, str], tuple[Exported, ...]]:
+    """(age, services): what visibility depends on, apart from the rest. A changed port re-runs no visibility."""
+    resource = RESOURCES(db, key)
+    if resource is None:
+        return (True, ""), ()
+    return age(resource)[:2], tuple((found.ref, found.export_to) for found in declared_services(db, key))
 
 
 @query
-def visible_services(db: Database, scope: OutboundScope) -> tuple[ServiceRef, ...]:
-    """The services that a proxy of a scope can call. Of several with one host the namespace's own wins, then
-    the first (Istio's rule).
-    """
-    return exported_services(db, scope.namespace)
+def all_services(db: Database) -> tuple[Exported, ...]:
+    """Every service with its exportTo. Kubernetes Services come before ServiceEntries, the oldest of each first."""
+    return _in_order(db, BY_KIND(db, "Service"), BY_KIND(db, "ServiceEntry"))
+
+
+@query
+def _services_of_namespace(db: Database, owner: str) -> tuple[Exported, ...]:
+    return _in_order(db, BY_NAMESPACE(db, ("Service", owner)), BY_NAMESPACE(db, ("ServiceEntry", owner)))
+
+
+@query
+def _services_of_host(db: Database, host: str) -> tuple[Exported, ...]:
+    keys = SERVICES_BY_HOST(db, host)
+    kubernetes = [key for key in keys if key.kind == "Service"]
+    found = _in_order(db, kubernetes, [key for key in keys if key.kind != "Service"])
+    return tuple((ref, export_to) for ref, export_to in found if ref.host == host)
+
+
+def _in_order(db: Database, *kinds: Iterable[ResourceKey]) -> tuple[Exported, ...]:
+    """Of several services with one host, who comes first has it (Istio's rule)."""
+    keys = (key for kind in kinds for key in sorted(kind, key=lambda key: (_header(db, key)[0], key)))
+    return tuple(entry for key in keys for entry in _header(db, key)[1])
 
 
 @query
 def exported_services(db: Database, namespace: str) -> tuple[ServiceRef, ...]:
-    """The services that a namespace may see, before a Sidecar narrows them."""
-    default = mesh_config(db).default_service_export_to
-    chosen: dict[str, ServiceRef] = {}
-    for ref, export_to in all_services(db):
-        if not exported(export_to, default, ref.namespace, namespace):
-            continue
-        held = chosen.get(ref.host)
-        if held is None or (ref.namespace == namespace and held.namespace != namespace):
-            chosen[ref.host] = ref
-    return tuple(sorted(chosen.values(), key=lambda ref: (ref.host, ref.namespace)))
+    """The services that a namespace may see, before a Sidecar narrows them. Of those with one host the namespace's own
+    come first.
+    """
+    return _seen_from(db, namespace, all_services(db))
 
 
 @query
-def visible_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ServiceRef]:
-    """The same by host."""
-    return FrozenMap({ref.host: ref for ref in visible_services(db, scope)})
+def exported_services_of(db: Database, owner: str, namespace: str) -> tuple[ServiceRef, ...]:
+    """The services of namespace `owner` that `namespace` may see."""
+    return _seen_from(db, namespace, _services_of_namespace(db, owner))
+
+
+@query
+def exported_services_named(db: Database, host: str, namespace: str) -> tuple[ServiceRef, ...]:
+    """The services with a host that a namespace may see."""
+    return _seen_from(db, namespace, _services_of_host(db, host))
+
+
+def _seen_from(db: Database, namespace: str, services: Iterable[Exported]) -> tuple[ServiceRef, ...]:
+    default = mesh_config(db).default_service_export_to
+    seen = [ref for ref, to in services if exported(to, default, ref.namespace, namespace)]
+    return tuple(sorted(seen, key=lambda ref: ref.namespace != namespace))

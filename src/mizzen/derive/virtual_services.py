@@ -1,11 +1,14 @@
 """VirtualServices: which one decides for a host, seen from a namespace or through a gateway."""
 
+from collections.abc import Iterable
+
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import VirtualService
 from mizzen.derive.authentication import age
 from mizzen.derive.hosts import most_specific, qualified
-from mizzen.derive.inputs import BY_KIND, RESOURCES
+from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config
+from mizzen.derive.sidecars import ANY_NAMESPACE, egress_listeners, imported, imports, overlap
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
@@ -51,12 +54,80 @@ def _visible(db: Database, namespace: str, gateway: str) -> tuple[tuple[Resource
 
 
 @query
+def _visible_of(
+    db: Database, owner: str, namespace: str, gateway: str
+) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
+    """Those of namespace `owner` alone."""
+    default = mesh_config(db).default_virtual_service_export_to
+    found = []
+    for key in BY_NAMESPACE(db, ("VirtualService", owner)):
+        hosts, gateways, export_to, _ = _header(db, key)
+        if gateway in gateways and exported(export_to, default, owner, namespace):
+            found.append((key, hosts))
+    return tuple(found)
+
+
+@query
+def mesh_virtual_services(
+    db: Database, scope: OutboundScope
+) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
+    """The VirtualServices that hold for sidecars of a scope, with their hosts, oldest first. A Sidecar narrows them to
+    those that share a host with what it imports.
+    """
+    if scope.sidecar is None:
+        return _visible(db, scope.namespace, MESH_GATEWAY)
+    if scope.listener is None:
+        found = (mesh_virtual_services(db, listener.scope) for listener in egress_listeners(db, scope))
+        return tuple(dict.fromkeys(entry for entries in found for entry in entries))
+    patterns = imports(db, scope)
+    return tuple(
+        (key, hosts)
+        for key, hosts in _candidates(db, scope, patterns)
+        if any(overlap(p, host) for p in imported(patterns, key.namespace) for host in hosts)
+    )
+
+
+def _candidates(
+    db: Database, scope: OutboundScope, patterns: FrozenMap[str, tuple[str, ...]]
+) -> Iterable[tuple[ResourceKey, tuple[str, ...]]]:
+    """Where a listener names its namespaces, only theirs are looked at."""
+    if ANY_NAMESPACE in patterns:
+        return _visible(db, scope.namespace, MESH_GATEWAY)
+    found = (entry for owner in patterns for entry in _visible_of(db, owner, scope.namespace, MESH_GATEWAY))
+    return sorted(found, key=lambda entry: (_header(db, entry[0])[3], entry[0]))
+
+
+@query
+def destination_hosts(db: Database, key: ResourceKey) -> tuple[str, ...]:
+    """The hosts to which a VirtualService and its delegates can send, in full."""
+    spec = virtual_service(db, key)
+    delegates = [http.delegate for http in spec.http if http.delegate] if spec else []
+    keys = [key, *(ResourceKey("VirtualService", d.namespace or key.namespace, d.name) for d in delegates)]
+    return tuple(dict.fromkeys(host for each in keys for host in _own_destination_hosts(db, each)))
+
+
+@query
+def _own_destination_hosts(db: Database, key: ResourceKey) -> tuple[str, ...]:
+    spec = virtual_service(db, key)
+    if spec is None:
+        return ()
+    found = [
+        *(item.destination for http in spec.http for item in http.route),
+        *(item.destination for http in spec.http for item in http.mirrors),
+        *(http.mirror for http in spec.http if http.mirror),
+        *(item.destination for tcp in spec.tcp for item in tcp.route),
+        *(item.destination for tls in spec.tls for item in tls.route),
+    ]
+    return tuple(dict.fromkeys(qualified(each.host, key.namespace) for each in found))
+
+
+@query
 def mesh_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ResourceKey]:
     """For sidecars of a scope: host pattern -> the VirtualService that decides. The oldest wins: Istio does
     not merge VirtualServices of sidecars.
     """
     table: dict[str, ResourceKey] = {}
-    for key, hosts in _visible(db, scope.namespace, MESH_GATEWAY):
+    for key, hosts in mesh_virtual_services(db, scope):
         for host in hosts:
             table.setdefault(host, key)
     return FrozenMap(table)
@@ -87,12 +158,12 @@ def virtual_service(db: Database, key: ResourceKey) -> VirtualService | None:
 
 
 @query
-def source_label_names(db: Database, namespace: str) -> tuple[str, ...]:
+def source_label_names(db: Database, scope: OutboundScope) -> tuple[str, ...]:
     """The label names by which routes tell callers apart (sourceLabels). Only these take part in a route's key, so
     that workloads which no route tells apart share their routes.
     """
     found: set[str] = set()
-    for key in dict.fromkeys(key for key, _ in _visible(db, namespace, MESH_GATEWAY)):
+    for key, _ in mesh_virtual_services(db, scope):
         found.update(_source_label_names(db, key))
     return tuple(sorted(found))
 

@@ -1,6 +1,6 @@
 """What a proxy is to translation: never the proxy itself, only what its configuration depends on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from mizzen.config.resource import ResourceKey
@@ -56,9 +56,16 @@ class OutboundScope:
     """The whole input of what a proxy calls: services, routes, clusters.
 
     `labels` are only those of the proxy's labels by which some rule tells callers apart: workloads that no rule tells
-    apart share every byte. `sidecar` is the Sidecar that narrows what the proxy sees.
+    apart share every byte. `sidecar` is the Sidecar that narrows what the proxy sees, `listener` the one of its egress
+    listeners that is meant. Without it the scope is all that the proxy may send to: its clusters.
     """
 
     namespace: str
     labels: FrozenMap[str, str] = EMPTY
     sidecar: ResourceKey | None = None
+    listener: int | None = None
+
+    @property
+    def whole(self) -> "OutboundScope":
+        """All that the proxy may send to, whichever listener takes it."""
+        return self if self.listener is None else replace(self, listener=None)

@@ -4,6 +4,7 @@ A changed endpoint, route or policy re-runs the query of its resource and leaves
 """
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import InboundScope, inbound_ports
 from mizzen.derive.scope import outbound_scope
-from mizzen.derive.services import service, visible_services
+from mizzen.derive.services import service
+from mizzen.derive.sidecars import egress_listeners
+from mizzen.derive.visibility import visible_ports, visible_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView
@@ -109,7 +112,7 @@ def _service_clusters(db: Database, scope: OutboundScope, ref: ServiceRef) -> tu
         return ()
     rules = rules_for(db, scope, ref)
     refs = []
-    for port in found.ports:
+    for port in visible_ports(db, scope, ref):
         if not port.protocol.is_stream:
             continue
         for subset in ("", *subset_names(db, rules)):
@@ -154,25 +157,29 @@ def _explicit_proxy(scope: OutboundScope, binding: Binding) -> Iterator[Resource
 @query
 def outbound_listeners(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
     """One listener per HTTP port, one per address and port of a TCP service."""
-    refs: list[ResourceRef] = []
+    listeners = egress_listeners(db, scope)
+    of_their_own = {listener.port for listener in listeners if listener.port}
+    return tuple(
+        ref
+        for listener in listeners
+        for ref in _listener_refs(db, listener.scope, frozenset() if listener.port else of_their_own)
+    )
+
+
+def _listener_refs(db: Database, scope: OutboundScope, taken: AbstractSet[int]) -> Iterator[ResourceRef]:
+    """The listeners behind one egress listener of a Sidecar. Those that name a port have it to themselves."""
     for port in http_ports(db, scope):
-        refs.append(
-            ResourceRef(LISTENER, names.listener(outbound.ANY_ADDRESS, port), outbound.outbound_http, (port,))
-        )
-        refs.append(ResourceRef(ROUTE, names.route(port), sidecar_routes, (scope, port), port=port))
+        if port not in taken:
+            name = names.listener(outbound.ANY_ADDRESS, port)
+            yield ResourceRef(LISTENER, name, outbound.outbound_http, (port,))
+            yield ResourceRef(ROUTE, names.route(port), sidecar_routes, (scope, port), port=port)
     for ref in visible_services(db, scope):
-        refs += _tcp_listeners(db, scope, ref)
-    return tuple(refs)
-
-
-def _tcp_listeners(db: Database, scope: OutboundScope, ref: ServiceRef) -> Iterator[ResourceRef]:
-    found = service(db, ref)
-    for port in found.ports if found else ():
-        if port.protocol.is_tcp:
-            for address in virtual_addresses(db, ref):
-                arguments: tuple[Any, ...] = (scope, ref, port.number, address)
-                name = names.listener(address, port.number)
-                yield ResourceRef(LISTENER, name, outbound.outbound_tcp, arguments)
+        for found in visible_ports(db, scope, ref):
+            if found.protocol.is_tcp and found.number not in taken:
+                for address in virtual_addresses(db, ref):
+                    arguments = (scope, ref, found.number, address)
+                    name = names.listener(address, found.number)
+                    yield ResourceRef(LISTENER, name, outbound.outbound_tcp, arguments)
 
 
 def _gateway(db: Database, view: ProxyView) -> Iterator[ResourceRef]:

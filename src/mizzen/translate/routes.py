@@ -16,17 +16,18 @@ from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.destination_rules import rules_for
 from mizzen.derive.hosts import aliases, qualified
 from mizzen.derive.mesh import mesh_config
-from mizzen.derive.services import service, visible_hosts, visible_services
+from mizzen.derive.sidecars import egress_listeners
 from mizzen.derive.virtual_services import (
     MESH_GATEWAY,
     gateway_name,
     mesh_virtual_service,
     virtual_service,
 )
+from mizzen.derive.visibility import destination_port, visible_hosts, visible_ports, visible_services
 from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
-from mizzen.model.service import ServicePort, ServiceRef
+from mizzen.model.service import ServiceRef
 from mizzen.proto.api import Route, RouteConfiguration, VirtualHost
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
@@ -38,25 +39,18 @@ from mizzen.xds.resource import ROUTE
 @query
 def http_services(db: Database, scope: OutboundScope, port: int) -> tuple[ServiceRef, ...]:
     """The services visible in a scope that speak HTTP on a port."""
-    return tuple(ref for ref in visible_services(db, scope) if _speaks_http(db, ref, port))
-
-
-def _speaks_http(db: Database, ref: ServiceRef, number: int) -> bool:
-    found = service(db, ref)
-    port = found.port(number) if found else None
-    return port is not None and port.protocol.is_http
+    return tuple(
+        ref
+        for ref in visible_services(db, scope)
+        if any(found.number == port and found.protocol.is_http for found in visible_ports(db, scope, ref))
+    )
 
 
 @query
 def http_ports(db: Database, scope: OutboundScope) -> tuple[int, ...]:
     """The ports on which some service visible in a scope speaks HTTP."""
-    numbers = {port.number for ref in visible_services(db, scope) for port in _http_ports_of(db, ref)}
-    return tuple(sorted(numbers))
-
-
-def _http_ports_of(db: Database, ref: ServiceRef) -> Iterator[ServicePort]:
-    found = service(db, ref)
-    yield from (port for port in found.ports if port.protocol.is_http) if found else ()
+    found = (port for ref in visible_services(db, scope) for port in visible_ports(db, scope, ref))
+    return tuple(sorted({port.number for port in found if port.protocol.is_http}))
 
 
 @query
@@ -94,8 +88,9 @@ def http_proxy_routes(db: Database, scope: OutboundScope) -> Built:
     )
     origins: list[Origin] = []
     taken: set[str] = set()
-    for port in http_ports(db, scope):
-        for ref in http_services(db, scope, port):
+    listeners = [listener.scope for listener in egress_listeners(db, scope)]
+    for seen, port in ((s, port) for s in listeners for port in http_ports(db, s)):
+        for ref in http_services(db, seen, port):
             plain = _domains(db, ref, scope.namespace)
             domains = _fresh([f"{domain}:{port}" for domain in plain] + (plain if port == 80 else []), taken)
             if domains:
@@ -103,7 +98,7 @@ def http_proxy_routes(db: Database, scope: OutboundScope) -> Built:
                 host = config.virtual_hosts.add(
                     name=name, domains=domains, include_request_attempt_count=True
                 )
-                _fill(db, host, scope, ref, port, origins, len(config.virtual_hosts) - 1)
+                _fill(db, host, seen, ref, port, origins, len(config.virtual_hosts) - 1)
     # Nothing else can be reached: without capture there is no original destination to pass through to.
     config.virtual_hosts.append(_blocked())
     return built(ROUTE, config, tuple(origins))
@@ -224,9 +219,7 @@ def _port_number(db: Database, scope: OutboundScope, destination: Destination, p
     """The port of a destination: the one that it names, the service's only port, else the caller's port."""
     if destination.port and destination.port.number:
         return destination.port.number
-    ref = visible_hosts(db, scope).get(destination.host)
-    found = service(db, ref) if ref else None
-    return found.ports[0].number if found and len(found.ports) == 1 else port
+    return destination_port(db, scope, destination.host) or port
 
 
 @query
@@ -234,7 +227,7 @@ def hashing(
     db: Database, scope: OutboundScope, destination: Destination, port: int
 ) -> ConsistentHashLB | None:
     """The consistent hashing that a destination's rules ask for."""
-    ref = visible_hosts(db, scope).get(destination.host)
+    ref = visible_hosts(db, scope.whole).get(destination.host)
     if ref is None:
         return None
     number = _port_number(db, scope, destination, port)

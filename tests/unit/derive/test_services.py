@@ -2,7 +2,7 @@
 
 import pytest
 
-from mizzen.derive.services import visible_hosts
+from mizzen.derive.visibility import visible_hosts
 from mizzen.model.proxy import OutboundScope
 from tests.support.mesh import Mesh
 

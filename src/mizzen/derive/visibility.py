@@ -1,0 +1,162 @@
+"""Visibility: which services, and which of their ports, a proxy of a scope can call.
+
+Source: Istio. Without a Sidecar, all that exportTo lets the namespace see: where several services have one host, each port
+belongs to the first that has it. A Sidecar narrows that to what its egress listeners import, of one host from one
+namespace only; and adds the services that an imported VirtualService routes to, for which there are clusters but neither
+listeners nor virtual hosts.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from mizzen.derive.hosts import matches
+from mizzen.derive.services import (
+    exported_services,
+    exported_services_named,
+    exported_services_of,
+    service,
+)
+from mizzen.derive.sidecars import (
+    ANY_NAMESPACE,
+    egress_listener,
+    egress_listeners,
+    imported,
+    imports,
+)
+from mizzen.derive.virtual_services import destination_hosts, mesh_virtual_services
+from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.incremental import Database, query
+from mizzen.model.proxy import OutboundScope
+from mizzen.model.service import ServicePort, ServiceRef
+
+Offers = tuple[tuple[ServiceRef, frozenset[int] | None], ...]
+"""Services and those of their ports that can be called. None: all of them, so that a changed port re-runs nothing here."""
+
+
+@query
+def visible_services(db: Database, scope: OutboundScope) -> tuple[ServiceRef, ...]:
+    """The services that a proxy of a scope can call, by host."""
+    return tuple(ref for ref, _ in _offers(db, replace(scope, labels=EMPTY)))
+
+
+@query
+def visible_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ServiceRef]:
+    """The same by host: of several services with one host, the first."""
+    return FrozenMap({ref.host: ref for ref in reversed(visible_services(db, scope))})
+
+
+@query
+def destination_port(db: Database, scope: OutboundScope, host: str) -> int | None:
+    """The port of a destination that names none: the host's only one, whichever egress listener imports it."""
+    refs = (ref for ref in visible_services(db, scope.whole) if ref.host == host)
+    numbers = {port.number for ref in refs for port in visible_ports(db, scope.whole, ref)}
+    return min(numbers) if len(numbers) == 1 else None
+
+
+def visible_ports(db: Database, scope: OutboundScope, ref: ServiceRef) -> tuple[ServicePort, ...]:
+    """Those ports of a service that a proxy of a scope can call."""
+    found = service(db, ref)
+    ports = found.ports if found else ()
+    numbers = _limits(db, replace(scope, labels=EMPTY)).get(ref)
+    return ports if numbers is None else tuple(port for port in ports if port.number in numbers)
+
+
+@query
+def _limits(db: Database, scope: OutboundScope) -> FrozenMap[ServiceRef, frozenset[int]]:
+    return FrozenMap({ref: numbers for ref, numbers in _offers(db, scope) if numbers is not None})
+
+
+@query
+def _offers(db: Database, scope: OutboundScope) -> Offers:
+    if scope.sidecar is None:
+        return _divided(db, exported_services(db, scope.namespace), None)
+    if scope.listener is not None:
+        return _listed(db, scope)
+    return _joined(
+        offers
+        for listener in egress_listeners(db, scope)
+        for offers in (_offers(db, listener.scope), _routed_to(db, listener.scope))
+    )
+
+
+def _divided(db: Database, refs: Iterable[ServiceRef], only_port: int | None) -> Offers:
+    """Each port of a host belongs to the first service that has it."""
+    by_host: dict[str, list[ServiceRef]] = {}
+    for ref in refs:
+        by_host.setdefault(ref.host, []).append(ref)
+    return tuple(offer for host in sorted(by_host) for offer in _of_one_host(db, by_host[host], only_port))
+
+
+def _of_one_host(
+    db: Database, refs: list[ServiceRef], only_port: int | None
+) -> Iterator[tuple[ServiceRef, frozenset[int] | None]]:
+    if len(refs) == 1 and only_port is None:
+        yield refs[0], None
+        return
+    taken: set[int] = set()
+    for ref in refs:
+        numbers = _port_numbers(db, ref) - taken
+        taken |= numbers
+        wanted = numbers if only_port is None else numbers & {only_port}
+        if wanted:
+            yield ref, wanted
+
+
+@query
+def _port_numbers(db: Database, ref: ServiceRef) -> frozenset[int]:
+    found = service(db, ref)
+    return frozenset(port.number for port in found.ports) if found else frozenset()
+
+
+def _listed(db: Database, scope: OutboundScope) -> Offers:
+    """What an egress listener imports by its hosts. Only the namespaces that it names are looked at."""
+    patterns = imports(db, scope)
+    if ANY_NAMESPACE in patterns:
+        candidates = exported_services(db, scope.namespace)
+    else:
+        candidates = tuple(
+            ref for owner in patterns for ref in exported_services_of(db, owner, scope.namespace)
+        )
+    found = [
+        ref
+        for ref in candidates
+        if any(matches(pattern, ref.host) for pattern in imported(patterns, ref.namespace))
+    ]
+    return _divided(db, _of_one_namespace(found), egress_listener(db, scope).only_port)
+
+
+def _of_one_namespace(refs: Iterable[ServiceRef]) -> Iterator[ServiceRef]:
+    """Of services with one host, those of the namespace of the first."""
+    owners: dict[str, str] = {}
+    for ref in refs:
+        if owners.setdefault(ref.host, ref.namespace) == ref.namespace:
+            yield ref
+
+
+@query
+def _routed_to(db: Database, scope: OutboundScope) -> Offers:
+    """The services to which a listener's VirtualServices route, of the proxy's own namespace or else of the first by
+    name (Istio's choice).
+    """
+    hosts = {host: None for key, _ in mesh_virtual_services(db, scope) for host in destination_hosts(db, key)}
+    found = [
+        sorted(
+            exported_services_named(db, host, scope.namespace),
+            key=lambda ref: (ref.namespace != scope.namespace, ref.namespace),
+        )
+        for host in hosts
+    ]
+    refs = _of_one_namespace(ref for named in found for ref in named)
+    return _divided(db, refs, egress_listener(db, scope).only_port)
+
+
+def _joined(lists: Iterable[Offers]) -> Offers:
+    """The offers of several listeners as one: the first that has a host says of which namespace; ports add up."""
+    owners: dict[str, str] = {}
+    joined: dict[ServiceRef, frozenset[int] | None] = {}
+    for offers in lists:
+        for ref, numbers in offers:
+            if owners.setdefault(ref.host, ref.namespace) == ref.namespace:
+                before = joined.get(ref, frozenset())
+                joined[ref] = None if numbers is None or before is None else before | numbers
+    return tuple(sorted(joined.items(), key=lambda offer: offer[0].host))
