@@ -73,6 +73,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "WorkloadEntry": ("spec.network", "spec.locality"),
         "WorkloadGroup": ("spec.metadata", "spec.template", "spec.probe"),
         "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
+        "ProxyConfig": ("spec.image",),
         "EnvoyFilter": (
             "spec.targetRefs",
             *_under("spec.configPatches[]", "match.proxy match.waypoint patch.filterClass"),
@@ -106,12 +107,11 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.outboundTrafficPolicy.tls",
             *_under(
                 "spec.defaultConfig",
-                "concurrency drainDuration terminationDrainDuration proxyMetadata holdApplicationUntilProxyStarts"
-                " statusPort configPath binaryPath serviceCluster tracingServiceName discoveryAddress"
+                "statusPort configPath binaryPath serviceCluster tracingServiceName discoveryAddress"
                 " discoveryRefreshDelay zipkinAddress statsdUdpAddress envoyMetricsServiceAddress proxyAdminPort"
                 " availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath"
-                " interceptionMode tracing sds envoyAccessLogService envoyMetricsService runtimeValues extraStatTags"
-                " gatewayTopology meshId readinessProbe proxyStatsMatcher caCertificatesPem image privateKeyProvider"
+                " interceptionMode tracing sds envoyAccessLogService envoyMetricsService extraStatTags"
+                " gatewayTopology meshId readinessProbe caCertificatesPem image privateKeyProvider"
                 " proxyHeaders fileFlushInterval fileFlushMinSizeKb statsCompression connectionSettings",
             ),
             "spec.defaultHttpRetryPolicy.retryRemoteLocalities",
@@ -121,7 +121,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 NO_EFFECT: frozenset[str] = frozenset(
     (
-        "ProxyConfig",
         "RequestAuthentication",
         "Telemetry",
         "WasmPlugin",
@@ -169,6 +168,12 @@ def unsupported(kind: str, document: Mapping[str, Any]) -> Iterator[Finding]:
         return iter([Finding("MZ0103", ("kind",), f"has no effect yet: Mizzen does not implement {kind}")])
     trie = _trie(kind)
     return _walk(document, trie, ()) if trie else iter(())
+
+
+def unsupported_proxy_settings(document: Any, path: Path) -> Iterator[Finding]:
+    """The same for the settings of a proxy that stand in an annotation."""
+    settings = _trie("MeshConfig")["spec"]["defaultConfig"]
+    return _walk(document, settings, path)
 
 
 @lru_cache(maxsize=256)

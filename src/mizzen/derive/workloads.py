@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mizzen.config import proxy_annotation
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import WorkloadEntry
 from mizzen.derive.inputs import RESOURCES, WORKLOADS_BY_LABEL, workload_labels
@@ -30,6 +31,7 @@ def workload(db: Database, key: ResourceKey) -> Workload | None:
         network=spec.network,
         locality=spec.locality,
         weight=spec.weight or 0,
+        proxy_config=resource.annotations.get(proxy_annotation.ANNOTATION, ""),
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from mizzen.config.resource import ResourceKey
+from mizzen.config.types.proxy import ConnectionSettings, ProxyHeaders, Topology
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.model.service import ServiceRef
 from mizzen.model.workload import NO_PORTS
@@ -35,6 +36,18 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """What one workload's annotation asks of what discovery serves it. None: as the mesh has it."""
+
+    headers: ProxyHeaders | None = None
+    topology: Topology | None = None
+    connections: ConnectionSettings | None = None
+
+
+AS_THE_MESH = ProxySettings()
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyView:
     """The smallest value on which a proxy's configuration depends: proxies with equal views share every byte.
 
@@ -49,6 +62,7 @@ class ProxyView:
     locality: str = ""  # region/zone/sub-zone
     binding: Binding | None = None
     instances: tuple[Instance, ...] = ()  # by address; those that select by label are found by it
+    settings: ProxySettings = AS_THE_MESH
 
 
 @dataclass(frozen=True, slots=True)

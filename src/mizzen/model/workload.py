@@ -25,6 +25,7 @@ class Workload:
     network: str = ""
     locality: str = ""
     weight: int = 0
+    proxy_config: str = ""  # its annotation proxy.istio.io/config
 
     @property
     def namespace(self) -> str:

@@ -1,5 +1,6 @@
 """WorkloadEntry, by itself and inside ServiceEntry and WorkloadGroup."""
 
+from mizzen.config import proxy_annotation
 from mizzen.config.resource import Path, Resource
 from mizzen.config.types.networking import WorkloadEntry
 from mizzen.config.validation import hosts, ports, references
@@ -7,7 +8,8 @@ from mizzen.config.validation.rules import Findings, invalid, questionable
 
 
 def validate(resource: Resource[WorkloadEntry]) -> Findings:
-    return workload(resource.spec, ("spec",))
+    yield from proxy_annotation.read(resource.annotations.get(proxy_annotation.ANNOTATION, "")).findings
+    yield from workload(resource.spec, ("spec",))
 
 
 def workload(entry: WorkloadEntry, path: Path, *, needs_address: bool = True) -> Findings:
