@@ -45,6 +45,21 @@ class WorkloadStatus(_Document, frozen=True, kw_only=True):
     sync: tuple[SyncState, ...] = ()
 
 
+class ProxyStart(_Document, frozen=True, kw_only=True):
+    """What is set for the proxy of a workload and must be known when it starts (MeshConfig.defaultConfig, ProxyConfig, the
+    workload's annotation). None: as the agent has it.
+    """
+
+    concurrency: int | None = None  # worker threads; 0: one per core
+    environment: dict[str, str] = {}
+    listener_drain_seconds: float | None = None  # how long a replaced listener keeps its connections
+    drain_seconds: float | None = None  # the most that leaving may take
+    statistics: tuple[str, ...] = ()  # kept besides the agent's own: prefix=..., suffix=... or regex=...
+    runtime: dict[str, str] = {}  # Envoy's runtime: feature -> value
+    max_connections: int | None = None  # of all callers together
+    hold_application: bool = False  # the application starts when the proxy is ready
+
+
 class Edge(_Document, frozen=True, kw_only=True):
     """Traffic from one workload to another, seen by the caller's proxy over the last window."""
 

@@ -194,6 +194,11 @@ def _api(source: AdminSource) -> list[web.RouteDef]:
         dump = source.config_dump(proxy)
         return _json_error(404, f"no proxy {proxy}") if dump is None else _json(dump)
 
+    async def proxy_start(request: web.Request) -> web.Response:
+        workload = "{namespace}/{name}".format_map(request.match_info)
+        start = source.proxy_start(workload)
+        return _json_error(404, f"no workload {workload}") if start is None else _json(start)
+
     return [
         document("status", source.status),
         document("workloads", lambda: {"workloads": source.status().workloads}),
@@ -203,6 +208,7 @@ def _api(source: AdminSource) -> list[web.RouteDef]:
         document("names", lambda: {"names": source.names()}),
         document("service-addresses", lambda: {"addresses": source.service_addresses()}),
         web.get("/api/v1/proxies/{namespace}/{name}/config", proxy_config),
+        web.get("/api/v1/workloads/{namespace}/{name}/proxy-start", proxy_start),
     ]
 
 

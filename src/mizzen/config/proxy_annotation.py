@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -16,11 +17,14 @@ ANNOTATION = "proxy.istio.io/config"
 _PATH: Path = ("metadata", "annotations", ANNOTATION)
 
 
+_AS_THE_MESH = ProxyConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyOverrides:
     """What the annotation says. `given` are the attributes that it sets: all others are as the mesh has them."""
 
-    config: ProxyConfig = ProxyConfig()
+    config: ProxyConfig = _AS_THE_MESH
     given: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()  # paths lead into the text
 
@@ -42,10 +46,11 @@ def read(text: str) -> ProxyOverrides:
     if not text.strip():
         return NOTHING
     try:
-        value = next((value for found in split(text, "") if (value := found.value()) is not None), {})
+        values = [found.value() for found in split(text, "")]
     except DocumentError as error:
         message = f"line {error.line} of the text: {error.message}"
         return ProxyOverrides(findings=(Finding(error.code, _PATH, message, error.hint),))
+    value: Any = next((found for found in values if found is not None), {})
     config = conform(value, ProxyConfig, _PATH)
     if isinstance(config, tuple):
         return ProxyOverrides(findings=config)

@@ -13,13 +13,15 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Located, ResourceKey, path_text
 from mizzen.daemon.catalog import MeshCatalog, Session
 from mizzen.daemon.delivery import DeliveryLog, Refusal, type_name
+from mizzen.daemon.proxy_start import proxy_start
 from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import BY_KIND, UNHEALTHY
 from mizzen.derive.mesh import trust_domain
 from mizzen.derive.names import names
+from mizzen.derive.proxy_config import proxy_config
 from mizzen.derive.services import all_services, service
-from mizzen.derive.workloads import workload
+from mizzen.derive.workloads import workload, workload_key
 from mizzen.incremental import Database, QueryError
 from mizzen.model.identity import SpiffeId
 from mizzen.model.service import ServiceRef
@@ -176,6 +178,13 @@ class DaemonStatus:
                     port=port.number,
                     endpoints=tuple((endpoint.address, endpoint.port) for endpoint in endpoints),
                 )
+
+    def proxy_start(self, workload_name: str) -> schema.ProxyStart | None:
+        """What the proxy of a workload is to be started with."""
+        key = workload_key(*workload_name.split("/"))
+        if self.db.value(workload, key) is None:
+            return None
+        return proxy_start(self.db.value(proxy_config, key))
 
     def config_dump(self, proxy: str) -> Any | None:
         """What a connected proxy should run, by type and name, as proto JSON."""

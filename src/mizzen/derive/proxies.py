@@ -2,6 +2,7 @@
 
 from mizzen.config.resource import ResourceKey
 from mizzen.derive.inbound import instances_at
+from mizzen.derive.proxy_config import proxy_settings
 from mizzen.derive.workloads import workload
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
@@ -14,4 +15,7 @@ def proxy_view(db: Database, key: ResourceKey, kind: ProxyKind, binding: Binding
     if found is None:
         return None
     instances = instances_at(db, found.namespace, found.address)
-    return ProxyView(kind, found.namespace, found.labels, found.ports, found.locality, binding, instances)
+    settings = proxy_settings(found.proxy_config)
+    return ProxyView(
+        kind, found.namespace, found.labels, found.ports, found.locality, binding, instances, settings
+    )

@@ -48,7 +48,7 @@ def _holding(
 @query
 def proxy_config(db: Database, key: ResourceKey) -> ProxyConfig:
     """Everything that is set for the proxy of a workload, for whoever starts it."""
-    config = mesh_config(db).default_config or ProxyConfig()
+    config = mesh_config(db).default_config
     found = workload(db, key)
     if found is None:
         return config

@@ -23,6 +23,7 @@ from mizzen.lab.names import keep_names
 from mizzen.lab.network import Network
 from mizzen.lab.plan import Plan
 from mizzen.lab.protocol import LabStatus
+from mizzen.lab.proxy_start import ask_proxy_start, options
 from mizzen.lab.relay import Relay
 from mizzen.lab.services import keep_name_server, keep_service_addresses
 from mizzen.lab.startup import require_no_early_end, wait_until_nothing_is_missing
@@ -60,8 +61,6 @@ class Supervisor:
         units = [unit for workload in definition.workloads for unit in await self._add_units(workload)]
         self._say(f"starting the daemon and {len(units)} workloads")
         self.daemon.start()
-        for unit in units:
-            unit.start_application()
         await wait_until_nothing_is_missing(self._daemon_missing, self._say, self._plan.ready_seconds)
         self._in_background(keep_names(self.layout.admin_socket, self.layout.names))
         if self._plan.isolation.network:
@@ -89,8 +88,6 @@ class Supervisor:
             raise UserError(f"the lab has a workload named {workload.name}", "choose another name")
         registry.serve(self.layout.registry, workload)
         units = await self._add_units(workload)
-        for unit in units:
-            unit.start_application()
         await self._bring_up(units)
 
     async def remove(self, units: Sequence[Unit]) -> None:
@@ -133,21 +130,31 @@ class Supervisor:
 
     def _unit(self, instance: Instance) -> Unit:
         registry.register(self.layout.registry, instance.name, instance.workload, instance.place.address)
-        application, agent = None, None
-        if not instance.workload.gateway:
-            application = application_command(self._plan, self.layout, instance)
-        if instance.workload.sidecar:
-            self._credentials.write_token(self.layout.token(instance.name), instance.name, instance.workload)
-            agent = agent_command(self._plan, self.layout, instance, self._network.own_address)
-        captured = self._plan.isolation.network
-        unit = Unit(instance, agent, application, captured=captured, on_event=self._say)
+        workload, plan, layout = instance.workload, self._plan, self.layout
+        if workload.sidecar:
+            self._credentials.write_token(layout.token(instance.name), instance.name, workload)
+
+        def agent() -> Command:
+            command = agent_command(plan, layout, instance, self._network.own_address)
+            return dataclasses.replace(command, argv=(*command.argv, *options(unit.start)))
+
+        unit = Unit(
+            instance,
+            agent if workload.sidecar else None,
+            None if workload.gateway else lambda: application_command(plan, layout, instance),
+            captured=plan.isolation.network,
+            on_event=self._say,
+        )
         self.units[instance.key] = unit
         return unit
 
     async def _bring_up(self, units: Sequence[Unit]) -> None:
         """Start the sidecars of the units, and wait until all is ready."""
         for unit in units:
-            unit.start_agent()
+            if unit.agent is not None:
+                unit.start = await ask_proxy_start(self.layout.admin_socket, unit.instance.key)
+        for unit in units:
+            unit.bring_up()
 
         async def missing() -> list[str]:
             await probe_all(units)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mizzen.admin.schema import ProxyStart
 from mizzen.lab.commands import AGENT_PORT, Instance, Layout, listening_port
 from mizzen.lab.local_http import get
 from mizzen.lab.protocol import InstanceStatus, ProcessStatus
@@ -25,8 +26,8 @@ class Unit:
     def __init__(
         self,
         instance: Instance,
-        agent: Command | None,
-        application: Command | None,
+        agent: Callable[[], Command] | None,
+        application: Callable[[], Command] | None,
         *,
         captured: bool,
         on_event: Callable[[str], None],
@@ -36,16 +37,20 @@ class Unit:
         self.application = _kept(application, on_event) if application else None
         self.captured = captured
         self.ready = False
+        self._application_started = False
+        self.start = ProxyStart()  # as the daemon says when the proxy is started
 
-    def start_application(self) -> None:
-        """Raises StartError."""
-        if self.application is not None:
-            self.application.start()
-
-    def start_agent(self) -> None:
-        """Raises StartError."""
+    def bring_up(self) -> None:
+        """Start both, but not the application that is to wait for its proxy. Raises StartError."""
         if self.agent is not None:
             self.agent.start()
+        if self.agent is None or not self.start.hold_application:
+            self._start_application()
+
+    def _start_application(self) -> None:
+        if self.application is not None:
+            self.application.start()
+            self._application_started = True
 
     async def stop(self) -> None:
         """The agent first: while it drains, the application answers what is in flight."""
@@ -55,8 +60,11 @@ class Unit:
             await self.application.stop(_APPLICATION_GRACE_SECONDS)
 
     async def probe(self) -> None:
-        """Refresh `ready`."""
-        self.ready = self.application_listens() and await self.proxy_is_ready()
+        """Refresh `ready`. An application that waited for its proxy is started when that is ready."""
+        proxy_is_ready = await self.proxy_is_ready()
+        if proxy_is_ready and not self._application_started:
+            self._start_application()
+        self.ready = proxy_is_ready and self.application_listens()
 
     async def proxy_is_ready(self) -> bool:
         if self.agent is None:
@@ -123,7 +131,7 @@ async def probe_all(units: Sequence[Unit]) -> None:
     await asyncio.gather(*(unit.probe() for unit in units))
 
 
-def _kept(command: Command, on_event: Callable[[str], None]) -> Supervised:
+def _kept(command: Callable[[], Command], on_event: Callable[[str], None]) -> Supervised:
     def ended(why: str, delay_seconds: float | None) -> None:
         if delay_seconds is not None:
             on_event(f"{why}, started again in {delay_seconds:.1f} s")
