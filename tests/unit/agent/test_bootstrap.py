@@ -96,3 +96,23 @@ def test_the_file_is_private_even_if_it_was_not(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cannot write Envoy's bootstrap .*/no/b: No such file"):
         write_bootstrap("", tmp_path / "no" / "b", None)
+
+
+def test_what_is_set_for_one_proxy():
+    options = [
+        "--keep-statistic",
+        "prefix=http.",
+        "--keep-statistic",
+        "regex=.*_rq_.*",
+        "--max-connections",
+        "7",
+    ]
+    runtime = ["--runtime", "a.share=0.5", "--runtime", "b.on=true", "--runtime", "c.text=hello"]
+    document = bootstrap(*options, *runtime)
+    kept = document["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"]
+    assert {"prefix": "http."} in kept
+    assert {"safe_regex": {"regex": ".*_rq_.*"}} in kept
+    (limit,) = document["overload_manager"]["resource_monitors"]
+    assert limit["typed_config"]["max_active_downstream_connections"] == "7"
+    (layer,) = document["layered_runtime"]["layers"]
+    assert layer["static_layer"] == {"a.share": 0.5, "b.on": True, "c.text": "hello"}
