@@ -37,7 +37,9 @@ OF_KUBERNETES: Final[Mapping[str, tuple[str, ...]]] = {
         "spec.ipFamilies",
         "spec.ipFamilyPolicy",
         "spec.allocateLoadBalancerNodePorts",
-    )
+    ),
+    **dict.fromkeys(("Role", "ClusterRole"), ("rules[].nonResourceURLs", "aggregationRule")),
+    **dict.fromkeys(("RoleBinding", "ClusterRoleBinding"), ("roleRef.apiGroup", "subjects[].apiGroup")),
 }
 
 _HEAD = """\
@@ -110,12 +112,12 @@ def fields(kind: Kind) -> Iterator[Field]:
         seen.add(message)
         for field in msgspec.structs.fields(message):
             inner, suffix = _unwrapped(field.type)
-            path = f"{prefix}.{field.encode_name}{suffix}"
+            path = f"{prefix}.{field.encode_name}{suffix}".removeprefix(".")
             yield Field(path, field.name)
             if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and inner not in seen:
                 yield from walk(inner, path)
 
-    return walk(kind.spec, "spec")
+    return walk(kind.spec, "" if kind.is_whole else "spec")
 
 
 def is_below(path: str, excluded: tuple[str, ...]) -> bool:

@@ -80,9 +80,11 @@ class Reached:
             return await call(request, metadata=metadata, timeout=10)
 
     @asynccontextmanager
-    async def proxy(self, context: ssl.SSLContext, workload: str) -> AsyncIterator[DeltaClient]:
+    async def proxy(
+        self, context: ssl.SSLContext, workload: str, kind: str = "sidecar"
+    ) -> AsyncIterator[DeltaClient]:
         """Delta discovery as the proxy of a workload, "namespace/name"."""
-        async with client(self.port, node_id(workload), ssl=context, config=_named()) as delta:
+        async with client(self.port, node_id(workload, kind), ssl=context, config=_named()) as delta:
             yield delta
 
     async def ask(self, document: str) -> Any:

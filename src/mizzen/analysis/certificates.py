@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 
 from mizzen.analysis.objects import spec_of
+from mizzen.config.credentials import values
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.kubernetes import Secret
 from mizzen.incremental import Database, query
@@ -45,7 +46,7 @@ def in_secret(db: Database, key: ResourceKey) -> Held | None:
     secret = spec_of(db, key, Secret)
     if secret is None:
         return None
-    content = {name: value.reveal() for name, value in secret.values.items()}
+    content = {name: value.reveal() for name, value in values(secret).items()}
     for certificate, private_key in _MEMBERS:
         if certificate in content:
             if private_key not in content:

@@ -13,6 +13,7 @@ from mizzen.config.types import (
     kubernetes,
     mesh,
     networking,
+    rbac,
     security,
     telemetry,
 )
@@ -77,6 +78,7 @@ MESH = (
 """Settings of the mesh. No API server has these kinds; there a ConfigMap holds them (config/config_map.py)."""
 
 _ADMISSION = "admissionregistration.k8s.io"
+_RBAC = "rbac.authorization.k8s.io"
 
 KUBERNETES = (
     Kind("Service", "", ("v1",), core.ServiceSpec),
@@ -95,6 +97,10 @@ KUBERNETES = (
     Kind("ServiceAccount", "", ("v1",), kubernetes.ServiceAccount, is_whole=True),
     Kind("Secret", "", ("v1",), kubernetes.Secret, is_whole=True),
     Kind("ConfigMap", "", ("v1",), kubernetes.ConfigMap, is_whole=True),
+    Kind("Role", _RBAC, ("v1",), rbac.Role, is_whole=True),
+    Kind("ClusterRole", _RBAC, ("v1",), rbac.Role, Scope.CLUSTER, is_whole=True),
+    Kind("RoleBinding", _RBAC, ("v1",), rbac.RoleBinding, is_whole=True),
+    Kind("ClusterRoleBinding", _RBAC, ("v1",), rbac.RoleBinding, Scope.CLUSTER, is_whole=True),
     Kind("Ingress", "networking.k8s.io", ("v1",), kubernetes.IngressSpec),
     Kind("IngressClass", "networking.k8s.io", ("v1",), kubernetes.IngressClassSpec, Scope.CLUSTER),
     Kind(

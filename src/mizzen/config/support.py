@@ -139,7 +139,6 @@ NO_EFFECT: frozenset[str] = frozenset(
         "Namespace",
         "Node",
         "ServiceAccount",
-        "Secret",
         "ConfigMap",
         "Ingress",
         "IngressClass",

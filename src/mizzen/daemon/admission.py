@@ -32,9 +32,9 @@ class AdmittedProxy:
     certificate_expires: float | None
 
     @property
-    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None]:
+    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None, str]:
         """The key of the query proxy_view that gives its view."""
-        return self.key, self.kind, self.binding
+        return self.key, self.kind, self.binding, self.identity.service_account
 
 
 def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:

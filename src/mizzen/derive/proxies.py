@@ -9,13 +9,25 @@ from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 
 
 @query
-def proxy_view(db: Database, key: ResourceKey, kind: ProxyKind, binding: Binding | None) -> ProxyView | None:
-    """The view of a registered workload's proxy; None where no such workload is registered."""
+def proxy_view(
+    db: Database, key: ResourceKey, kind: ProxyKind, binding: Binding | None, service_account: str
+) -> ProxyView | None:
+    """The view of a registered workload's proxy; None where no such workload is registered.
+
+    The service account is the certificate's: whose secrets the proxy may read, no later registration changes.
+    """
     found = workload(db, key)
     if found is None:
         return None
     instances = instances_at(db, found.namespace, found.address)
-    settings = proxy_settings(found.proxy_config)
     return ProxyView(
-        kind, found.namespace, found.labels, found.ports, found.locality, binding, instances, settings
+        kind=kind,
+        namespace=found.namespace,
+        labels=found.labels,
+        ports=found.ports,
+        locality=found.locality,
+        binding=binding,
+        instances=instances,
+        service_account=service_account,
+        settings=proxy_settings(found.proxy_config),
     )

@@ -63,6 +63,7 @@ class ProxyView:
     binding: Binding | None = None
     instances: tuple[Instance, ...] = ()  # by address; those that select by label are found by it
     settings: ProxySettings = AS_THE_MESH
+    service_account: str = ""  # what it may read depends on it
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from mizzen.translate.endpoints import load_assignment
 from mizzen.translate.listeners import gateway, inbound, outbound
 from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
 from mizzen.translate.routes import http_ports, http_proxy_routes, sidecar_routes
-from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mizzen.translate.secrets import client_secrets, gateway_secrets, sidecar_secrets
+from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,10 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
     )
     if view.kind is ProxyKind.GATEWAY:
         own += _gateway(db, view)
+        own += (*gateway_secrets(db, view.namespace, view.labels), *client_secrets(db, scope))
     else:
         own += _inbound(db, view)
+        own += sidecar_secrets(db, scope, view.service_account)
         if view.binding is None:
             own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, outbound.virtual_outbound, ()))
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
@@ -81,7 +84,7 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
                 *common.get(type_url, (None, ())),
                 patching if is_patched(db, patching, type_url) else None,
             )
-            for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE)
+            for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET)
         )
     )
 

@@ -12,6 +12,7 @@ VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
 HTTP_PROXY = "http_proxy"
 SDS_CLUSTER = "sds-grpc"
+_KUBERNETES = "kubernetes://"  # Istio's scheme for Secrets
 
 
 def outbound_cluster(port: int, subset: str, host: str) -> str:
@@ -53,3 +54,16 @@ def stat_name(pattern: str, found: Service, port: ServicePort, subset: str = "")
     for word, value in words.items():
         pattern = pattern.replace(word, value)
     return pattern
+
+
+def credential(name: str) -> str:
+    """The SDS name of a Kubernetes Secret that a credentialName means."""
+    return name if name.startswith(_KUBERNETES) else _KUBERNETES + name
+
+
+def file_certificate(certificate: str, key: str) -> str:
+    return f"file-cert:{certificate}~{key}"
+
+
+def file_roots(roots: str, revoked: str = "") -> str:
+    return f"file-root:{roots}~{revoked}" if revoked else f"file-root:{roots}"

@@ -55,6 +55,15 @@ def apply_tls_config(context: CommonTlsContext, config: TLSConfig | None) -> Non
     parameters.ecdh_curves.extend(name for name in config.ecdh_curves if name in CURVES)
 
 
+def ads_secret(name: str) -> dict[str, Any]:
+    """A secret that the daemon delivers (translate.secrets).
+
+    No time limit: the daemon answers at once, also for what it does not have, and then Envoy goes on without.
+    """
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": {"seconds": 0}}
+    return {"name": name, "sds_config": source}
+
+
 def _identity(sans: Iterable[dict[str, Any]], alpn: Iterable[str]) -> dict[str, Any]:
     return {
         "alpn_protocols": list(alpn),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mizzen.config.credentials import values
 from mizzen.config.decode import decode
 from mizzen.config.diagnostics import CATALOGUE
 from mizzen.config.resource import ResourceKey
@@ -425,11 +426,11 @@ SECRET = """\
 
 def test_a_secret_cannot_be_printed():
     secret = only(SECRET)
-    assert {name: each.reveal() for name, each in secret.spec.values.items()} == {
+    assert {name: each.reveal() for name, each in values(secret.spec).items()} == {
         "key": b"top secret",
         "more": b"top secret",
     }
-    for text in (repr(secret), str(secret.spec), f"{secret.spec.data} {secret.spec.values}"):
+    for text in (repr(secret), str(secret.spec), f"{secret.spec.data} {values(secret.spec)}"):
         assert "redacted" in text
         assert "top" not in text
         assert "dG9w" not in text

@@ -168,15 +168,11 @@ class ConfigMap(LenientMessage):
 
 
 class Secret(LenientMessage):
-    """core: Secret. Read whole. Its values cannot be printed; `values` joins the two ways of writing them."""
+    """core: Secret. Read whole. Its values cannot be printed; config.credentials joins the two ways of writing them."""
 
     type: str = ""  # kubernetes.io/tls, Opaque and so on; "": Opaque
     data: FrozenMap[str, SecretBytes] = FrozenMap()  # name -> base64
     string_data: FrozenMap[str, SecretText] = FrozenMap()  # name -> text; wins over data
-
-    @property
-    def values(self) -> FrozenMap[str, SecretBytes]:
-        return FrozenMap({**self.data, **self.string_data})
 
 
 class IngressServiceBackendPort(LenientMessage):

@@ -7,6 +7,7 @@ from typing import Any
 from mizzen.config.resource import Resource
 from mizzen.config.types import core, extensions, mesh, networking, security
 from mizzen.config.types.envoy_filter import EnvoyFilter
+from mizzen.config.types.kubernetes import Secret
 from mizzen.config.types.message import Message
 from mizzen.config.types.telemetry import Telemetry
 from mizzen.config.validation import (
@@ -21,6 +22,7 @@ from mizzen.config.validation import (
     proxy_config,
     references,
     request_authentication,
+    secret,
     service,
     service_entry,
     sidecar,
@@ -45,6 +47,7 @@ _BY_TYPE: Mapping[type, Callable[[Resource[Any]], Findings]] = MappingProxyType(
         networking.WorkloadEntry: workload_entry.validate,
         networking.WorkloadGroup: workload_group.validate,
         networking.ProxyConfig: proxy_config.validate,
+        Secret: secret.validate,
         EnvoyFilter: envoy_filter.validate,
         security.PeerAuthentication: peer_authentication.validate,
         security.RequestAuthentication: request_authentication.validate,
