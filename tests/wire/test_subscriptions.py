@@ -22,6 +22,17 @@ async def test_a_wildcard_gets_everything_of_its_type(names):
         assert response.resources[0].resource.type_url == CLUSTER
 
 
+async def test_a_wildcard_is_told_that_there_is_nothing():
+    """Envoy starts none of its listeners before it has heard of all of them: a gateway without a Gateway is ready too."""
+    async with discovery(snapshot(1, A, EA)) as (server, catalog, *_), client(server.port) as proxy:
+        await proxy.subscribe(LISTENER)
+        assert await proxy.take(LISTENER) == []
+        catalog.set(snapshot(2, A, EA, resource(LISTENER, "in")))
+        assert await proxy.take(LISTENER) == ["in"]
+        catalog.set(snapshot(3, A, EA))
+        assert await proxy.take(LISTENER) == ["-in"]
+
+
 async def test_an_empty_first_request_of_a_named_type_asks_for_nothing():
     async with discovery(ONE) as (server, *_), client(server.port) as proxy:
         await proxy.subscribe(ENDPOINT)

@@ -9,7 +9,7 @@ good resources but does not record their versions), everything in it is owed aga
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mizzen.xds import isolation
 from mizzen.xds.difference import Differences
@@ -42,9 +42,10 @@ class Draft:
     differs: Mapping[str, str] = field(default_factory=dict)
     recovered: tuple[str, ...] = ()  # rejected names that the proxy already holds as they should be
     group: isolation.Group | None = None  # set in isolation: what was considered at all
+    says_nothing: bool = False  # to be sent though it is empty: that there is nothing is an answer too
 
     def __bool__(self) -> bool:
-        return bool(self.resources or self.removed)
+        return bool(self.resources or self.removed or self.says_nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Subscription:
         "_owed",
         "_pool",
         "_state",
+        "_unanswered",
         "acked_revision",
         "names",
         "outstanding",
@@ -102,6 +104,8 @@ class Subscription:
         self._differs: Mapping[str, str] = {}
         # To be answered, whatever the proxy holds.
         self._owed: set[str] = set()
+        # Nothing was sent yet on this stream.
+        self._unanswered = True
         # To be sent before anything else, to find the culprit of a NACK.
         self._groups: list[isolation.Group] = []
         # What the proxy holds of the names under suspicion.
@@ -156,9 +160,16 @@ class Subscription:
     def draft(self, state: State, in_use: State = NOTHING, *, removals: bool) -> Draft:
         """What to send so that the proxy comes to hold `state`.
 
-        What it holds beyond that is kept for now if it is `in_use` or if no `removals` are allowed.
+        What it holds beyond that is kept for now if it is `in_use` or if no `removals` are allowed. Who asks for everything
+        is told even that there is nothing: Envoy starts no listener until it has heard of all of them.
         """
         assert self.outstanding is None
+        draft = self._difference(state, in_use, removals=removals)
+        if self.wildcard and self._unanswered and not state and not draft:
+            return replace(draft, says_nothing=True)
+        return draft
+
+    def _difference(self, state: State, in_use: State, *, removals: bool) -> Draft:
         if not self._differs and not self._owed:
             if state is self._state:
                 return Draft(state)
@@ -226,7 +237,7 @@ class Subscription:
         return self.refused[name].good if self._is_refused(name, version) else None
 
     def sent(self, response: Response) -> None:
-        self.outstanding, self.stalled = response, False
+        self.outstanding, self.stalled, self._unanswered = response, False, False
         self._owed.difference_update(resource.name for resource in response.draft.resources)
         self._owed.difference_update(response.draft.removed)
 
