@@ -18,6 +18,10 @@ class Reason(Enum):
     NOT_ASKED = "needs what no issue has asked for yet"
 
 
+class CannotRunHereError(Exception):
+    """This machine lacks what the set needs; the message says what."""
+
+
 class Status(Enum):
     PASSED = "passed"
     FAILED = "failed"
@@ -37,11 +41,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SetResult:
-    """All outcomes of a set. `failing` are the cases that are known to fail, each with the reason."""
+    """All outcomes of a set. `failing` are the cases that are known to fail, each with the reason; `not_asked` are whole
+    groups of which no issue has asked anything yet, with the number of their cases: they are not run and take no part in
+    any rate. `minimum_together` is the least rate of all groups together.
+    """
 
     name: str
     outcomes: Sequence[Outcome]
     failing: Mapping[str, str] = field(default_factory=dict)
+    not_asked: Mapping[str, int] = field(default_factory=dict)
+    minimum_together: float = MINIMUM_RATE
 
     def count(self, status: Status) -> int:
         return sum(outcome.status is status for outcome in self.outcomes)
@@ -73,5 +82,9 @@ class SetResult:
         for group, rate in self.rates().items():
             if rate < MINIMUM_RATE:
                 yield f"{self.name}: group {group} passes {rate:.0%}, less than {MINIMUM_RATE:.0%}"
+        counted = [outcome for outcome in self.outcomes if outcome.counts]
+        together = sum(outcome.status is Status.PASSED for outcome in counted) / max(1, len(counted))
+        if counted and together < self.minimum_together:
+            yield f"{self.name}: {together:.1%} pass together, less than {self.minimum_together:.0%}"
         if not self.outcomes:
             yield f"{self.name}: the set has no cases"

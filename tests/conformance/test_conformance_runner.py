@@ -107,4 +107,18 @@ def test_the_order_of_alternatives_means_nothing_but_what_they_are_does() -> Non
 
 
 def test_every_set_has_its_own_module() -> None:
-    assert all((Path(__file__).parent / f"{name.replace('-', '_')}.py").is_file() for name in SETS)
+    here = Path(__file__).parent
+    modules = {
+        path.stem for path in (*here.glob("*.py"), *(path.parent for path in here.glob("*/__init__.py")))
+    }
+    assert {name.replace("-", "_") for name in SETS} <= modules
+
+
+def test_a_group_of_a_set_can_be_asked_for(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "authz"
+    folder.mkdir()
+    (folder / "cases.json").write_text(json.dumps({"context": {"proxy": {}}, "cases": []}))
+    assert main(["authz/http", "auhtz/x"], {"MIZZEN_CONFORMANCE": str(tmp_path)}) == 2
+    assert "no such set: auhtz;" in capsys.readouterr().out
+    assert main(["authz/http"], {"MIZZEN_CONFORMANCE": str(tmp_path)}) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "authz: 0 passed, 0 failed, 0 skipped"

@@ -1,0 +1,242 @@
+"""The workloads of topology.json as a lab: what runs, and the Kubernetes objects that stand around it all the time."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mizzen.lab.definition import LabDefinition, Workload
+from tests.conformance.routing_e2e.credentials import pem
+from tests.conformance.routing_e2e.echo.wire import PortSettings, Settings
+
+Json = Any
+
+CLIENT = "outside/client"  # as a place: what calls gateways, from outside of the mesh
+ROOT = Path(__file__).parents[3]
+_GATEWAY_PORTS = (80, 443, 15443, 31400)
+_GATEWAYS = "istio-system"
+_CUSTOM_GATEWAY = (
+    "custom gateway"  # as cases call it: Istio's test deploys one that trusts two proxies in front of it
+)
+_ANOTHER_HTTP_PORT = 8080  # Istio's echo application has it besides
+_STANDARD = frozenset({"a", "b", "c"})
+_SETUP = "mizzen.test/setup"
+_CERTIFICATES = "tests/testdata/certs/dns"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A workload of the lab. `setup` tells variants of one workload apart that cases want, by their annotations."""
+
+    namespace: str
+    name: str
+    versions: tuple[str, ...] = ("v1",)
+    sidecar: bool = True
+    gateway: bool = False
+    headless: bool = False
+    locality: str = ""
+    interception: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    setup: str = ""
+
+    @property
+    def service(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def names(self) -> tuple[str, ...]:
+        """Its workloads in the lab, one for each version."""
+        whole = "-".join(part for part in (self.namespace, self.name, self.setup) if part)
+        return (whole,) if len(self.versions) == 1 else tuple(f"{whole}-{one}" for one in self.versions)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """One environment of topology.json, as far as some cases need it. `control` is where control sockets are."""
+
+    document: Json
+    environment: str
+    cases: Sequence[Json]
+    control: Path
+
+    @property
+    def _settings(self) -> Json:
+        return self.document["environments"][self.environment]
+
+    def places(self) -> tuple[Place, ...]:
+        known = (*self._declared(), *self._gateways(), *self._varied())
+        needed = [place for place in known if place.setup or self._is_needed(place.name)]
+        return (*needed, Place("outside", "client", sidecar=False))
+
+    def _is_needed(self, name: str) -> bool:
+        text = json.dumps([[case["request"], case["config"], case["checks"]] for case in self.cases])
+        return re.search(rf"(?<![\w-]){name}(?![\w-])", text) is not None
+
+    def _declared(self) -> Iterator[Place]:
+        for namespace in self._settings["namespaces"]:
+            for workload in namespace["workloads"]:
+                if "serves" in workload:  # for what no issue has asked for yet
+                    continue
+                yield Place(
+                    namespace["namespace"],
+                    workload["name"],
+                    tuple(workload.get("versions", ("v1",))),
+                    sidecar=workload.get("sidecar", True),
+                    headless=workload.get("headless_service", False),
+                    locality=workload.get("locality", "").replace(".", "/"),
+                    interception=workload.get("interception", "").lower(),
+                )
+
+    def _gateways(self) -> Iterator[Place]:
+        for gateway in self.document["gateways"]:
+            yield Place(gateway["namespace"], gateway["name"], gateway=True, labels=gateway["labels"])
+        settings = {"proxy.istio.io/config": json.dumps({"gatewayTopology": {"numTrustedProxies": 2}})}
+        labels = {"istio": "ingressgateway"}
+        yield Place(_GATEWAYS, _CUSTOM_GATEWAY, gateway=True, labels=labels, annotations=settings)
+
+    def _varied(self) -> Iterator[Place]:
+        for number, (service, annotations) in enumerate(setups(self.cases)):
+            namespace, _, name = service.partition("/")
+            yield Place(namespace, name, annotations=dict(annotations), setup=str(number))
+
+    def definition(self) -> LabDefinition:
+        return LabDefinition(
+            name=f"routing-e2e-{self.environment}",
+            workloads=tuple(one for place in self.places() for one in self._workloads(place)),
+        )
+
+    def _workloads(self, place: Place) -> Iterator[Workload]:
+        for name, version in zip(place.names(), place.versions, strict=True):
+            settings = Settings(
+                service=place.service,
+                version=version,
+                control=str(self.control / name),
+                ports=tuple(self._ports()),
+                certificate=str(self.control / "certificate.pem"),
+                key=str(self.control / "key.pem"),
+                root=str(self.control / "root.pem"),
+            )
+            environment = {"ECHO": msgspec.json.encode(settings).decode(), "PYTHONPATH": str(ROOT)}
+            more = {"interception": place.interception} if place.interception else {}
+            yield Workload(
+                name=name.replace(" ", "-"),
+                namespace=place.namespace,
+                service_account=place.name.replace(" ", "-"),
+                labels=self._labels(place, version),
+                annotations=dict(place.annotations),
+                locality=place.locality,
+                command=() if place.gateway else (sys.executable, "-m", "tests.conformance.routing_e2e.echo"),
+                ports=() if place.gateway else (_ANOTHER_HTTP_PORT,),
+                env={} if place.gateway else environment,
+                gateway=place.gateway,
+                sidecar=place.sidecar,
+                **(more if more.keys() <= set(Workload.__struct_fields__) else {}),
+            )
+
+    @staticmethod
+    def _labels(place: Place, version: str) -> dict[str, str]:
+        labels = {"app": place.name.replace(" ", "-"), "version": version, **place.labels}
+        if place.name in _STANDARD:
+            labels["test.istio.io/class"] = "standard"
+        return {**labels, _SETUP: place.setup} if place.setup else labels
+
+    def _ports(self) -> Iterator[PortSettings]:
+        yield PortSettings(_ANOTHER_HTTP_PORT)
+        for port in self.document["ports"]:
+            bind = "pod" if port.get("binds_pod_ip_only") else "any"
+            yield PortSettings(
+                number=port["workload_port"],
+                bind="localhost" if port.get("binds_localhost_only") else bind,
+                tcp=port["protocol"] == "TCP",
+                server_first=port.get("server_first", False),
+                tls=port.get("tls", False) or port.get("mtls", False),
+                client_certificates=port.get("mtls", False),
+                proxy_protocol=port.get("expects_proxy_protocol", False),
+            )
+
+    def objects(self) -> Iterator[Json]:
+        """What stands all the time: Services, the mesh's settings, the environment's own configuration."""
+        mesh = {
+            key: value for key, value in self._settings["mesh_config"].items() if key != "extensionProviders"
+        }
+        if mesh:
+            metadata = {"name": "default"}
+            yield {
+                "apiVersion": "mesh.istio.io/v1alpha1",
+                "kind": "MeshConfig",
+                "metadata": metadata,
+                "spec": mesh,
+            }
+        services = {place.service: place for place in self.places() if not place.setup}
+        for number, place in enumerate(services.values(), 1):
+            address = "None" if place.headless else f"10.96.0.{number}"
+            yield self._service(place, address)
+        yield from self._settings["baseline_config"]
+
+    def _service(self, place: Place, address: str) -> Json:
+        selector = {"app": place.name.replace(" ", "-")}
+        if place.setup:
+            selector[_SETUP] = place.setup
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": place.name.replace(" ", "-"),
+                "namespace": place.namespace,
+                "labels": {"app": place.name.replace(" ", "-")},
+            },
+            "spec": {
+                **({"clusterIP": address} if address else {}),
+                "selector": selector,
+                "ports": list(self._service_ports(place)),
+            },
+        }
+
+    def _service_ports(self, place: Place) -> Iterator[Json]:
+        if place.gateway:
+            yield from (
+                {"name": f"port-{number}", "port": number, "targetPort": number} for number in _GATEWAY_PORTS
+            )
+            return
+        for port in self.document["ports"]:
+            number = port["workload_port"] if place.headless else port["service_port"]
+            if port["service_port"] > 0:
+                yield {"name": port["name"], "port": number, "targetPort": port["workload_port"]}
+
+    def setup_objects(self, case: Json) -> Iterator[Json]:
+        """The Services that lead to the variants which a case wants."""
+        wanted = setups([case])
+        for place in self.places():
+            if place.setup and (place.service, tuple(sorted(place.annotations.items()))) in wanted:
+                yield self._service(place, "")
+
+    def place_of(self, service: str, case: Json) -> Place:
+        """Where a case calls from."""
+        wanted = dict(setups([case])).get(service)
+        return next(
+            place
+            for place in self.places()
+            if place.service == service and (not wanted or tuple(sorted(place.annotations.items())) == wanted)
+        )
+
+
+def setups(cases: Sequence[Json]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """The (service, annotations) that cases want, each once."""
+    wanted = (
+        (one["workload"], tuple(sorted(one["pod_annotation"].items())))
+        for case in cases
+        for one in case.get("setup", ())
+    )
+    return tuple(dict.fromkeys(wanted))
+
+
+def write_certificates(control: Path) -> None:
+    """Those with which the applications serve TLS."""
+    for file, reference in (("certificate", "cert-chain"), ("key", "key"), ("root", "root-cert")):
+        (control / f"{file}.pem").write_text(pem(f"{_CERTIFICATES}/{reference}.pem"))
+        (control / f"{file}.pem").chmod(0o644)
