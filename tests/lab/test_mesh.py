@@ -3,7 +3,6 @@ change, break and die. One lab for all tests of this file; each leaves it as it 
 """
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ import pytest
 
 from mizzen.lab.definition import LabDefinition
 from mizzen.lab.expectations import SPLIT_P_VALUE, split_p_value
-from mizzen.lab.protocol import Response
 from mizzen.lab.reading import FILE, read_definition
 from tests.support.lab import BOOKINFO, Lab, running_lab, until
+from tests.support.load import Load, delivered, write
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
@@ -43,58 +42,9 @@ def _definition() -> LabDefinition:
     return msgspec.structs.replace(sample, workloads=workloads, traffic=())
 
 
-class Load:
-    """Requests one after the other, all the time, and what came back."""
-
-    def __init__(self, lab: Lab, source: str, url: str) -> None:
-        self._lab, self._source, self._url = lab, source, url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.responses: list[Response] = []
-        self.error: Exception | None = None
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                self.responses += self._lab.requests(self._source, self._url, count=20)
-        except Exception as error:
-            self.error = error
-
-    @contextmanager
-    def running(self) -> "Iterator[Load]":
-        self._thread.start()
-        try:
-            until(lambda: self.responses or self.error, "the load runs")
-            yield self
-            seen = len(self.responses)
-            until(lambda: len(self.responses) > seen or self.error, "the load goes on")
-        finally:
-            self._stop.set()
-            self._thread.join()
-
-    @property
-    def failures(self) -> dict[str, int]:
-        assert self.error is None, self.error
-        bad = (found for found in self.responses if found.status != 200)
-        return dict(Counter(f"{found.status} {found.error or found.body[:200]!r}" for found in bad))
-
-
 def versions(lab: Lab, count: int, **headers: str) -> Counter[str]:
     found = lab.requests("productpage-v1", REVIEWS, headers, count=count)
     return Counter(json.loads(response.body)["version"] for response in found)
-
-
-def write(lab: Lab, name: str, text: str) -> None:
-    """Save a file of the mesh's YAML and wait until every proxy that it concerns has ACKed it."""
-    before = lab.admin("/api/v1/status")["revision"]
-    (lab.folder / name).write_text(text)
-    until(lambda: delivered(lab, before), f"{name} is delivered")
-
-
-def delivered(lab: Lab, before: int) -> bool:
-    changes = [change for change in lab.admin("/api/v1/changes")["changes"] if change["revision"] > before]
-    states = [state for change in changes for state in change["proxies"].values()]
-    return bool(changes) and all(state in {"acked", "rejected"} for state in states)
 
 
 @contextmanager

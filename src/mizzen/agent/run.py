@@ -31,6 +31,7 @@ from mizzen.agent.sds import SecretService, private_socket, serve_secrets
 from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Interception, Settings
 from mizzen.envoy_binary import envoy_path
 from mizzen.errors import UserError
+from mizzen.listening import listening_ports
 
 _POLL_UNTIL_READY_SECONDS: Final = 0.05
 _POLL_READY_SECONDS: Final = 2.0
@@ -123,10 +124,16 @@ class Agent:
                 was_ready = True
                 _log.info("ready after %.2f s", time.monotonic() - self._started)
             if was_ready:
-                self._health.set(Health(healthy=not self._missing, reason=self._missing))
-            pause = _POLL_UNTIL_READY_SECONDS if self._missing else _POLL_READY_SECONDS
+                reason = self._missing or self._application_missing()
+                self._health.set(Health(healthy=not reason, reason=reason))
+            pause = _POLL_READY_SECONDS if self._health.health.healthy else _POLL_UNTIL_READY_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look_again.wait(), pause)
+
+    def _application_missing(self) -> str:
+        """What keeps traffic away though the proxy is ready; it does not make the proxy unready."""
+        closed = set(self._settings.application_ports) - listening_ports(self._settings.address)
+        return f"the application does not listen on port {min(closed)}" if closed else ""
 
     def _envoy_ended(self, why: str, delay_seconds: float) -> None:
         _log.error("%s; it starts again in %.1f s", why, delay_seconds)

@@ -84,6 +84,7 @@ class Settings:
     statistics: tuple[tuple[str, str], ...]  # kept besides the agent's own: (prefix|suffix|regex, text)
     runtime: FrozenMap[str, str]
     max_connections: int
+    application_ports: tuple[int, ...]  # on which the application must listen to be healthy
     debug: bool
 
     @property
@@ -136,7 +137,8 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     values["labels"] = FrozenMap(dict(values["labels"]))
     for name in ("app_ports", "environment", "runtime"):
         values[name] = FrozenMap(dict(values[name]))
-    values["statistics"] = tuple(values["statistics"])
+    for name in ("statistics", "application_ports"):
+        values[name] = tuple(values[name])
     return Settings(**values)
 
 
@@ -174,6 +176,15 @@ def _parser() -> argparse.ArgumentParser:
         type=_port_pair,
         default=[],
         metavar="PORT=PRIVATE_PORT",
+    )
+    add(
+        "--wait-for-port",
+        dest="application_ports",
+        action="append",
+        type=int,
+        default=[],
+        metavar="PORT",
+        help="no traffic while the application does not listen there",
     )
     add("--http-proxy-port", type=int, default=0, metavar="PORT", help="Envoy's outbound HTTP proxy; 0: none")
     add("--dns-upstream", type=_dns_server, metavar="IP[:PORT]", help="asked about names outside the mesh")

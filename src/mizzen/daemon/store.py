@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from mizzen.config.resource import ResourceKey
+from mizzen.config.resource import Resource, ResourceKey
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.incremental import Database
 from mizzen.incremental.definitions import Input
 from mizzen.sources.change import Change
+
+HEALTH_CHECKED = "proxy.istio.io/health-checks-enabled"  # Istio's annotation of a WorkloadEntry
+NOT_REPORTED = "its agent has not reported yet"
 
 _Slot = tuple[Input[ResourceKey, Any], ResourceKey]
 
@@ -23,10 +26,17 @@ class Store:
     db: Database
     _pending: dict[_Slot, Any] = field(default_factory=dict)
 
-    def apply(self, change: Change) -> bool:
-        """Take in what a source found. False where there is nothing to commit: positions alone change nothing."""
+    def apply(self, change: Change, *, at_start: bool = False) -> bool:
+        """Take in what a source found. False where there is nothing to commit: positions alone change nothing.
+
+        A workload whose health is checked gets traffic when it is reported well, not before. Those that are there when
+        the daemon starts are taken to be well: their agents have not heard of this daemon yet.
+        """
         for located in change.upserts:
-            self._set(RESOURCES, located.resource.key, located.resource)
+            resource = located.resource
+            if not at_start and _is_checked(resource) and RESOURCES(self.db, resource.key) is None:
+                self._set(UNHEALTHY, resource.key, NOT_REPORTED)
+            self._set(RESOURCES, resource.key, resource)
         for key in change.removals:
             self._set(RESOURCES, key, None)
             self._set(UNHEALTHY, key, None)
@@ -51,3 +61,7 @@ class Store:
             for (source, key), value in pending.items():
                 self.db.set(source, key, value)
         return tuple(dict.fromkeys(key for _, key in pending))
+
+
+def _is_checked(resource: Resource[Any]) -> bool:
+    return resource.key.kind == "WorkloadEntry" and resource.annotations.get(HEALTH_CHECKED) == "true"

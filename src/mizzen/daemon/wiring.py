@@ -71,7 +71,7 @@ class Daemon:
         self._source = FileSource(settings.config)
         self._analysis = LiveAnalysis()
         first = self._source.load()
-        self._store.apply(first)
+        self._store.apply(first, at_start=True)
         self._store.commit()
         self._analysis.apply(first)
         self._trust_domain = _valid_trust_domain(

@@ -144,6 +144,11 @@ def agent_command(plan: Plan, layout: Layout, instance: Instance, own_address: s
             for port in workload.declared_ports()
             if not workload.gateway
         ]
+    pairs += [
+        ("--wait-for-port", str(listening_port(port.number, workload, captured=plan.isolation.network)))
+        for port in workload.declared_ports()
+        if not workload.gateway
+    ]
     log = ToFile(layout.log(f"{instance.name}.proxy"))
     return Command(
         name=f"agent of {instance.name}",

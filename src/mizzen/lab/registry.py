@@ -11,14 +11,18 @@ _EXTRA_PORT_NAME = "http"
 # Istio's mark of a workload whose proxy takes mutual TLS.
 _TAKES_MUTUAL_TLS = {"security.istio.io/tlsMode": "istio"}
 
+# Istio's mark of a workload that gets no traffic before its agent has reported it well.
+_HEALTH_IS_CHECKED = {"proxy.istio.io/health-checks-enabled": "true"}
+
 
 def register(folder: Path, instance: str, workload: Workload, address: str) -> None:
     """Write the WorkloadEntry of one instance. Raises OSError."""
     named_ports = {port.name: port.number for port in workload.declared_ports() if port.name}
     labels = {**workload.labels, **(_TAKES_MUTUAL_TLS if workload.sidecar else {})}
     metadata = {"name": instance, "namespace": workload.namespace, "labels": labels}
-    if workload.annotations:
-        metadata["annotations"] = workload.annotations
+    annotations = {**(_HEALTH_IS_CHECKED if workload.sidecar else {}), **workload.annotations}
+    if annotations:
+        metadata["annotations"] = annotations
     spec = {
         "address": address,
         "serviceAccount": workload.service_account,

@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from mizzen.admin.schema import ProxyStart
 from mizzen.lab.commands import AGENT_PORT, Instance, Layout, listening_port
 from mizzen.lab.local_http import get
 from mizzen.lab.protocol import InstanceStatus, ProcessStatus
 from mizzen.lab.startup import require_no_early_end
+from mizzen.listening import listening_ports
 from mizzen.processes import Command, Supervised
 
 _PROBE_SECONDS = 2.0
 _AGENT_GRACE_SECONDS = 8.0  # longer than the agent's own limit for draining
 _APPLICATION_GRACE_SECONDS = 2.0
 _MAX_EARLY_RESTARTS = 3  # an agent that has ended so often without ever being ready will not come up
-_LISTEN = "0A"  # the state in /proc/net/tcp
 
 
 class Unit:
@@ -84,7 +83,7 @@ class Unit:
             listening_port(port.number, workload, captured=self.captured)
             for port in workload.declared_ports()
         }
-        return ports <= _listening_ports(pid, self.instance.place.address)
+        return ports <= listening_ports(self.instance.place.address, pid)
 
     def waits_for(self) -> str:
         """For people: what is missing until it is ready."""
@@ -137,21 +136,3 @@ def _kept(command: Callable[[], Command], on_event: Callable[[str], None]) -> Su
             on_event(f"{why}, started again in {delay_seconds:.1f} s")
 
     return Supervised(command, on_exit=ended)
-
-
-def _listening_ports(pid: int, address: str) -> set[int]:
-    """The TCP ports on which somebody in the process's network namespace listens, on the address or on any."""
-    # The kernel prints IPv4 addresses in the byte order of the machine.
-    wanted = {"00000000", "0" * 32, bytes(reversed([int(part) for part in address.split(".")])).hex().upper()}
-    found = set()
-    for table in ("tcp", "tcp6"):
-        try:
-            rows = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-        except OSError:  # it has just ended, or there is no IPv6
-            continue
-        for row in rows:
-            _, local, _, state, *_ = row.split()
-            host, _, port = local.rpartition(":")
-            if state == _LISTEN and host in wanted:
-                found.add(int(port, 16))
-    return found

@@ -1,7 +1,7 @@
 """Changes wait in the store until they are committed, the last of each entry; what is equal is no change."""
 
 from mizzen.config.decode import decode
-from mizzen.daemon.store import Store
+from mizzen.daemon.store import NOT_REPORTED, Store
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.derive.workloads import workload_key
 from mizzen.incremental import Database
@@ -10,11 +10,11 @@ from mizzen.sources.change import Change
 KEY = workload_key("shop", "cart-0")
 
 
-def entry(address: str, comment: str = "") -> Change:
+def entry(address: str, comment: str = "", annotations: str = "{}") -> Change:
     text = f"""{comment}
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
-metadata: {{name: cart-0, namespace: shop}}
+metadata: {{name: cart-0, namespace: shop, annotations: {annotations}}}
 spec: {{address: {address}}}
 """
     return Change(upserts=decode(text, "w.yaml").located)
@@ -108,5 +108,32 @@ def test_the_health_of_a_workload_goes_with_it():
     store.report_health(KEY, "draining")
     store.commit()
     store.apply(GONE)
+    store.commit()
+    assert UNHEALTHY(store.db, KEY) is None
+
+
+def checked(address: str) -> Change:
+    return entry(address, annotations='{proxy.istio.io/health-checks-enabled: "true"}')
+
+
+def test_a_checked_workload_that_comes_while_the_daemon_runs_waits_for_its_first_report():
+    store = a_store()
+    store.apply(GONE)
+    store.commit()
+    store.apply(checked("10.0.0.2"))
+    store.commit()
+    assert UNHEALTHY(store.db, KEY) == NOT_REPORTED
+    store.apply(checked("10.0.0.3"))  # it moves: that says nothing of its health
+    store.report_health(KEY, "")
+    store.commit()
+    assert UNHEALTHY(store.db, KEY) is None
+    store.apply(checked("10.0.0.4"))
+    store.commit()
+    assert UNHEALTHY(store.db, KEY) is None
+
+
+def test_a_checked_workload_that_was_there_before_the_daemon_keeps_its_traffic():
+    store = Store(Database())
+    store.apply(checked("10.0.0.2"), at_start=True)
     store.commit()
     assert UNHEALTHY(store.db, KEY) is None
