@@ -25,15 +25,12 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "VirtualService": (
             "spec.http[].delegate",
             "spec.http[].retries.retryRemoteLocalities",
-            "spec.tls",
-            "spec.tcp[].match[].destinationSubnets",
             "spec.http[].fault.delay.exponentialDelay",
             "spec.http[].fault.abort.http2Error",
-            "spec.tcp[].match[].sourceSubnet",
         ),
         "DestinationRule": (
             "spec.workloadSelector",
-            *(path for policy in _POLICIES for path in _under(policy, "tunnel proxyProtocol retryBudget")),
+            *(path for policy in _POLICIES for path in _under(policy, "proxyProtocol retryBudget")),
             *(
                 path
                 for policy in (*_POLICIES, *_PORT_POLICIES)
@@ -41,7 +38,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                     policy,
                     "tls.credentialName tls.caCrl loadBalancer.localityLbSetting loadBalancer.zoneAwareLbSetting"
                     " loadBalancer.warmup loadBalancer.warmupDurationSecs"
-                    " connectionPool.tcp.maxConnectionDuration connectionPool.tcp.idleTimeout"
+                    " connectionPool.tcp.maxConnectionDuration"
                     " connectionPool.http.http2KeepAlive outlierDetection.outlierDetectionHttpErrorCodes",
                 )
             ),

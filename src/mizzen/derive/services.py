@@ -1,11 +1,13 @@
 """Services: from Kubernetes Services and ServiceEntries, and who may see them."""
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.core import ServiceSpec as KubernetesService
 from mizzen.config.types.core import ServiceType
 from mizzen.config.types.networking import ServiceEntry
+from mizzen.config.validation.hosts import is_subnet
 from mizzen.derive.authentication import age
 from mizzen.derive.hosts import service_host
 from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES, SERVICES_BY_HOST
@@ -67,18 +69,29 @@ def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Ite
         )
         for port in spec.ports
     )
+    addresses, subnets = _addresses(spec.addresses)
     for host in spec.hosts:
         yield Service(
             ref=ServiceRef(host, key.namespace, key),
             name=host,
             ports=ports,
-            addresses=tuple(address for address in spec.addresses if "/" not in address),
+            addresses=addresses,
+            subnets=subnets,
             resolution=resolution,
             mesh_external=spec.location.value == "MESH_EXTERNAL",
             selector=spec.workload_selector.labels if spec.workload_selector else EMPTY,
             export_to=spec.export_to,
             subject_alt_names=spec.subject_alt_names,
         )
+
+
+def _addresses(given: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Single addresses, and subnets. A subnet of one address is that address (Istio's rule)."""
+    networks = dict.fromkeys(ip_network(text, strict=False) for text in given if is_subnet(text))
+    return (
+        tuple(str(found.network_address) for found in networks if found.num_addresses == 1),
+        tuple(str(found) for found in networks if found.num_addresses > 1),
+    )
 
 
 @query

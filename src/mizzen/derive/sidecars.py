@@ -22,7 +22,6 @@ from mizzen.model.proxy import OutboundScope
 ANY_NAMESPACE = "*"
 EVERYTHING = IstioEgressListener(hosts=("*/*",))
 """The listener of a proxy that no Sidecar narrows, and of a Sidecar that names none."""
-# A listener for an HTTP proxy takes requests to every port of its hosts, not to its own port alone.
 _HTTP_PROXY = "HTTP_PROXY"
 
 
@@ -76,10 +75,15 @@ class EgressListener:
         return self.settings.port.number if self.settings.port else 0
 
     @property
+    def is_http_proxy(self) -> bool:
+        """Whether it takes requests as an HTTP proxy does: to every port of its hosts, not to its own alone."""
+        return self.settings.port is not None and self.settings.port.protocol.upper() == _HTTP_PROXY
+
+    @property
     def only_port(self) -> int | None:
         """The one port of its hosts that it exposes."""
         port = self.settings.port
-        return port.number if port and port.number and port.protocol.upper() != _HTTP_PROXY else None
+        return port.number if port and port.number and not self.is_http_proxy else None
 
 
 def egress_listeners(db: Database, scope: OutboundScope) -> tuple[EgressListener, ...]:

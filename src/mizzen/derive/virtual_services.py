@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import VirtualService
 from mizzen.derive.authentication import age
-from mizzen.derive.hosts import most_specific, qualified
+from mizzen.derive.hosts import matches, most_specific, qualified
 from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config
 from mizzen.derive.sidecars import ANY_NAMESPACE, egress_listeners, imported, imports, overlap
@@ -141,6 +141,28 @@ def mesh_virtual_service(db: Database, scope: OutboundScope, host: str) -> Resou
         return table[host]
     pattern = most_specific((pattern for pattern in table if pattern.startswith("*")), host)
     return table[pattern] if pattern else None
+
+
+@query
+def _carries_streams(db: Database, key: ResourceKey) -> bool:
+    spec = virtual_service(db, key)
+    return spec is not None and bool(spec.tcp or spec.tls)
+
+
+@query
+def _stream_hosts(db: Database, scope: OutboundScope) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
+    """The VirtualServices for sidecars of a scope that have TCP or TLS routes, with their hosts, oldest first."""
+    return tuple(entry for entry in mesh_virtual_services(db, scope) if _carries_streams(db, entry[0]))
+
+
+@query
+def stream_virtual_services(db: Database, scope: OutboundScope, host: str) -> tuple[ResourceKey, ...]:
+    """The VirtualServices whose TCP and TLS routes hold for calls from a scope to a host: all that cover it, the
+    oldest first. Source: Istio, which for streams, unlike for HTTP, asks one after the other.
+    """
+    return tuple(
+        key for key, hosts in _stream_hosts(db, scope) if any(matches(pattern, host) for pattern in hosts)
+    )
 
 
 @query

@@ -90,6 +90,7 @@ class Service:
     name: str
     ports: tuple[ServicePort, ...]
     addresses: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()  # in CIDR notation: it is called at all their addresses
     resolution: Resolution = Resolution.STATIC
     mesh_external: bool = False
     headless: bool = False

@@ -4,18 +4,15 @@ A changed endpoint, route or policy re-runs the query of its resource and leaves
 """
 
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.destination_rules import rules_for, subset_names
 from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import InboundScope, inbound_ports
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.services import service
-from mizzen.derive.sidecars import egress_listeners
 from mizzen.derive.visibility import visible_ports, visible_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
@@ -27,10 +24,16 @@ from mizzen.translate.clusters import inbound as inbound_clusters
 from mizzen.translate.clusters import passthrough
 from mizzen.translate.clusters.outbound import ClusterKey, outbound_cluster
 from mizzen.translate.endpoints import load_assignment
-from mizzen.translate.listeners import gateway, inbound, outbound
+from mizzen.translate.listeners import gateway, inbound
+from mizzen.translate.listeners.network import ANY_ADDRESS
+from mizzen.translate.listeners.outbound.captured import virtual_outbound
+from mizzen.translate.listeners.outbound.http_proxy import http_proxy
+from mizzen.translate.listeners.outbound.listener import outbound_listener
+from mizzen.translate.listeners.outbound.plan import PlannedListener, planned_listeners
 from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
-from mizzen.translate.routes import http_ports, http_proxy_routes, sidecar_routes
+from mizzen.translate.routes import all_ports_routes, http_proxy_routes, sidecar_routes, sniffed_routes
 from mizzen.translate.secrets import client_secrets, gateway_secrets, sidecar_secrets
+from mizzen.translate.unknown import unknown_traffic
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
 
@@ -71,7 +74,8 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
         own += _inbound(db, view)
         own += sidecar_secrets(db, scope, view.service_account)
         if view.binding is None:
-            own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, outbound.virtual_outbound, ()))
+            unknown = unknown_traffic(db, scope)
+            own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, (unknown,)))
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
         else:
             own += _explicit_proxy(scope, view.binding)
@@ -153,42 +157,36 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
 
 def _explicit_proxy(scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:
     name = names.listener(binding.address, binding.http_proxy_port)
-    yield ResourceRef(LISTENER, name, outbound.http_proxy, (binding,))
+    yield ResourceRef(LISTENER, name, http_proxy, (binding.address, binding.http_proxy_port))
     yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
 
 
 @query
 def outbound_listeners(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
-    """One listener per HTTP port, one per address and port of a TCP service."""
-    listeners = egress_listeners(db, scope)
-    of_their_own = {listener.port for listener in listeners if listener.port}
-    return tuple(
-        ref
-        for listener in listeners
-        for ref in _listener_refs(db, listener.scope, frozenset() if listener.port else of_their_own)
-    )
+    """The listeners of a scope, and the routes of those that take HTTP."""
+    refs: list[ResourceRef] = []
+    for planned in planned_listeners(db, scope):
+        key = planned.key
+        name = names.listener(key.address, key.port)
+        refs.append(ResourceRef(LISTENER, name, outbound_listener, (key,)))
+        if key.route:
+            refs.append(_outbound_routes(planned))
+    return tuple(refs)
 
 
-def _listener_refs(db: Database, scope: OutboundScope, taken: AbstractSet[int]) -> Iterator[ResourceRef]:
-    """The listeners behind one egress listener of a Sidecar. Those that name a port have it to themselves."""
-    for port in http_ports(db, scope):
-        if port not in taken:
-            name = names.listener(outbound.ANY_ADDRESS, port)
-            yield ResourceRef(LISTENER, name, outbound.outbound_http, (port,))
-            yield ResourceRef(ROUTE, names.route(port), sidecar_routes, (scope, port), port=port)
-    for ref in visible_services(db, scope):
-        for found in visible_ports(db, scope, ref):
-            if found.protocol.is_tcp and found.number not in taken:
-                for address in virtual_addresses(db, ref):
-                    arguments = (scope, ref, found.number, address)
-                    name = names.listener(address, found.number)
-                    yield ResourceRef(LISTENER, name, outbound.outbound_tcp, arguments)
+def _outbound_routes(planned: PlannedListener) -> ResourceRef:
+    name, port = planned.key.route, planned.key.port
+    if planned.all_ports:
+        return ResourceRef(ROUTE, name, all_ports_routes, (name, (planned.scope,)))
+    if planned.sniffed is not None:
+        return ResourceRef(ROUTE, name, sniffed_routes, (planned.scope, planned.sniffed, port), port=port)
+    return ResourceRef(ROUTE, name, sidecar_routes, (planned.scope, port), port=port)
 
 
 def _gateway(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
     labels: FrozenMap[str, str] = view.labels
     for port in gateway.http_gateway_ports(db, labels):
-        address = view.binding.address if view.binding else outbound.ANY_ADDRESS
+        address = view.binding.address if view.binding else ANY_ADDRESS
         name = names.listener(address, bind_port(db, view.namespace, labels, port))
         arguments = (view.namespace, labels, port, view.binding)
         yield ResourceRef(LISTENER, name, gateway.gateway_listener, arguments)

@@ -10,9 +10,11 @@ from mizzen.proto.api import HttpFilter
 RBAC = "envoy.filters.http.rbac"
 CORS = "envoy.filters.http.cors"
 FAULT = "envoy.filters.http.fault"
+GRPC_WEB = "envoy.filters.http.grpc_web"
+DYNAMIC_DNS = "envoy.filters.http.dynamic_forward_proxy"
 ROUTER = "envoy.filters.http.router"
 
-HTTP_FILTERS = (RBAC, CORS, FAULT, ROUTER)
+HTTP_FILTERS = (RBAC, GRPC_WEB, CORS, FAULT, DYNAMIC_DNS, ROUTER)
 
 
 def in_order(filters: Iterable[HttpFilter]) -> list[HttpFilter]:

@@ -7,6 +7,8 @@ from mizzen.model.service import Service, ServicePort
 
 BLACK_HOLE = "BlackHoleCluster"
 PASSTHROUGH = "PassthroughCluster"
+DYNAMIC_DNS = "AllowAnyDynamicDNSCluster"
+PASSTHROUGH_CHAIN = "PassthroughFilterChain"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
@@ -34,6 +36,10 @@ def listener(address: str, port: int) -> str:
 
 def route(port: int) -> str:
     return str(port)
+
+
+def sniffed_route(host: str, port: int) -> str:
+    return f"{host}:{port}"
 
 
 def gateway_route(port: int) -> str:

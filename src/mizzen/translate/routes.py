@@ -1,6 +1,6 @@
-"""Route configurations of sidecars: one per HTTP port, shared by all proxies that no route tells apart."""
+"""Route configurations of sidecars: by HTTP port, shared by all proxies that no route tells apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -12,9 +12,8 @@ from mizzen.config.types.networking import (
     HTTPRoute,
     PortSelector,
 )
-from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.destination_rules import rules_for
-from mizzen.derive.hosts import aliases, qualified
+from mizzen.derive.hosts import qualified
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.sidecars import egress_listeners
 from mizzen.derive.virtual_services import (
@@ -23,7 +22,7 @@ from mizzen.derive.virtual_services import (
     mesh_virtual_service,
     virtual_service,
 )
-from mizzen.derive.visibility import destination_port, visible_hosts, visible_ports, visible_services
+from mizzen.derive.visibility import destination_port, visible_hosts
 from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
@@ -33,119 +32,116 @@ from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
 from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext, default_route, http_route
 from mizzen.translate.traffic_policy import effective_policy
+from mizzen.translate.unknown import unknown_traffic
+from mizzen.translate.virtual_hosts import SidecarHost, http_ports, sidecar_hosts
 from mizzen.xds.resource import ROUTE
 
+_DEFAULT_PORT = 80
 
-@query
-def http_services(db: Database, scope: OutboundScope, port: int) -> tuple[ServiceRef, ...]:
-    """The services visible in a scope that speak HTTP on a port."""
-    return tuple(
-        ref
-        for ref in visible_services(db, scope)
-        if any(found.number == port and found.protocol.is_http for found in visible_ports(db, scope, ref))
+
+def _configuration(name: str) -> RouteConfiguration:
+    return RouteConfiguration(
+        name=name,
+        validate_clusters={"value": False},
+        max_direct_response_body_size_bytes={"value": 1 << 20},
     )
-
-
-@query
-def http_ports(db: Database, scope: OutboundScope) -> tuple[int, ...]:
-    """The ports on which some service visible in a scope speaks HTTP."""
-    found = (port for ref in visible_services(db, scope) for port in visible_ports(db, scope, ref))
-    return tuple(sorted({port.number for port in found if port.protocol.is_http}))
 
 
 @query
 def sidecar_routes(db: Database, scope: OutboundScope, port: int) -> Built:
-    """RouteConfiguration "<port>": every HTTP service of that port, then whatever the mesh allows."""
-    config = RouteConfiguration(
-        name=names.route(port),
-        validate_clusters={"value": False},
-        max_direct_response_body_size_bytes={"value": 1 << 20},
-        # Istio lists every host with and without port; Envoy can ignore the port itself.
-        ignore_port_in_host_matching=True,
-    )
+    """RouteConfiguration "<port>": every host of that port, then whatever the mesh allows."""
+    config = _configuration(names.route(port))
+    # Istio lists every host with and without port; Envoy can ignore the port itself.
+    config.ignore_port_in_host_matching = True
     origins: list[Origin] = []
-    taken: set[str] = set()
-    for ref in http_services(db, scope, port):
-        domains = _fresh(_domains(db, ref, scope.namespace), taken)
-        if domains:
-            host = config.virtual_hosts.add(
-                name=f"{ref.host}:{port}", domains=domains, include_request_attempt_count=True
-            )
-            _fill(db, host, scope, ref, port, origins, len(config.virtual_hosts) - 1)
-    config.virtual_hosts.append(_rest(db))
+    for host in sidecar_hosts(db, scope, port):
+        _add_host(db, config, scope, host, host.domains, port, origins)
+    config.virtual_hosts.append(_unknown_hosts(db, scope))
+    return built(ROUTE, config, tuple(origins))
+
+
+@query
+def sniffed_routes(db: Database, scope: OutboundScope, ref: ServiceRef, port: int) -> Built:
+    """RouteConfiguration "<host>:<port>": of one service, which is called at an address of its own, whatever host its
+    callers name.
+    """
+    config = _configuration(names.sniffed_route(ref.host, port))
+    config.ignore_port_in_host_matching = True
+    host = SidecarHost(ref.host, ("*",), ref, mesh_virtual_service(db, scope, ref.host))
+    origins: list[Origin] = []
+    _add_host(db, config, scope, host, host.domains, port, origins)
     return built(ROUTE, config, tuple(origins))
 
 
 @query
 def http_proxy_routes(db: Database, scope: OutboundScope) -> Built:
-    """RouteConfiguration "http_proxy", for proxies that capture nothing: every HTTP service of every port, told apart
-    by the port in the request's authority.
+    """RouteConfiguration "http_proxy": every HTTP service of every port that some egress listener imports."""
+    scopes = tuple(listener.scope for listener in egress_listeners(db, scope))
+    return all_ports_routes(db, names.HTTP_PROXY, scopes)
+
+
+@query
+def all_ports_routes(db: Database, name: str, scopes: tuple[OutboundScope, ...]) -> Built:
+    """The services of every port, told apart by the port in the request's authority: of a listener that is no port of
+    theirs.
     """
-    config = RouteConfiguration(
-        name=names.HTTP_PROXY,
-        validate_clusters={"value": False},
-        max_direct_response_body_size_bytes={"value": 1 << 20},
-    )
+    config = _configuration(name)
     origins: list[Origin] = []
     taken: set[str] = set()
-    listeners = [listener.scope for listener in egress_listeners(db, scope)]
-    for seen, port in ((s, port) for s in listeners for port in http_ports(db, s)):
-        for ref in http_services(db, seen, port):
-            plain = _domains(db, ref, scope.namespace)
-            domains = _fresh([f"{domain}:{port}" for domain in plain] + (plain if port == 80 else []), taken)
-            if domains:
-                name = f"{ref.host}:{port}"
-                host = config.virtual_hosts.add(
-                    name=name, domains=domains, include_request_attempt_count=True
-                )
-                _fill(db, host, seen, ref, port, origins, len(config.virtual_hosts) - 1)
-    # Nothing else can be reached: without capture there is no original destination to pass through to.
-    config.virtual_hosts.append(_blocked())
+    for scope, port in ((each, port) for each in scopes for port in http_ports(db, each)):
+        for host in sidecar_hosts(db, scope, port):
+            plain = host.domains if port == _DEFAULT_PORT else ()
+            domains = [*(f"{domain}:{port}" for domain in host.domains), *plain]
+            fresh = [domain for domain in domains if domain not in taken]
+            taken.update(fresh)
+            _add_host(db, config, scope, host, fresh, port, origins)
+    # What is left has no original destination to pass through to: its name must be resolved, or it is refused.
+    unknown = unknown_traffic(db, scopes[0])
+    config.virtual_hosts.append(_forwarded(unknown.request) if unknown.resolves_names else _blocked())
     return built(ROUTE, config, tuple(origins))
 
 
-def _fresh(domains: list[str], taken: set[str]) -> list[str]:
-    """Envoy refuses a domain that stands twice: the first service keeps it."""
-    fresh = [domain for domain in dict.fromkeys(domains) if domain not in taken]
-    taken.update(fresh)
-    return fresh
-
-
-def _domains(db: Database, ref: ServiceRef, namespace: str) -> list[str]:
-    addresses = (f"[{a}]" if ":" in a else a for a in virtual_addresses(db, ref))
-    return [*aliases(ref.host, namespace), *addresses]
-
-
-def _fill(
+def _add_host(
     db: Database,
-    host: VirtualHost,
+    config: RouteConfiguration,
     scope: OutboundScope,
-    ref: ServiceRef,
+    host: SidecarHost,
+    domains: Sequence[str],
     port: int,
     origins: list[Origin],
-    index: int,
 ) -> None:
-    """The routes of one virtual host: the VirtualService's that decides, else one to the service."""
+    """A virtual host with its routes: those of the VirtualService that decides, if any can hold for these callers, else
+    one to the service (Istio's rule). Without either there is no host.
+    """
+    routes = _routes(db, scope, host, port)
+    if not routes or not domains:
+        return
+    part = f"virtual_hosts[{len(config.virtual_hosts)}]"
+    made = config.virtual_hosts.add(
+        name=f"{host.host}:{port}", domains=domains, include_request_attempt_count=True
+    )
+    for index, (route, key, path) in enumerate(routes):
+        made.routes.append(route)
+        origins.append(Origin(f"{part}.routes[{index}]" if path else part, key, path))
+
+
+def _routes(
+    db: Database, scope: OutboundScope, host: SidecarHost, port: int
+) -> list[tuple[Route, ResourceKey, tuple[str | int, ...]]]:
     context = RouteContext(
         cluster=lambda destination: cluster_name(db, scope, destination, port),
         hashing=lambda destination: hashing(db, scope, destination, port),
         retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
     )
-    part = f"virtual_hosts[{index}]"
-    key = mesh_virtual_service(db, scope, ref.host)
+    key = host.virtual_service
     if key is not None:
-        for route, path in virtual_service_routes(db, context, key, MESH_GATEWAY, scope, port):
-            origins.append(Origin(f"{part}.routes[{len(host.routes)}]", key, path))
-            host.routes.append(route)
-        if virtual_service_has_http(db, key):
-            return
-    origins.append(Origin(part, ref.source))
-    host.routes.append(default_route(context, Destination(host=ref.host, port=PortSelector(number=port))))
-
-
-def virtual_service_has_http(db: Database, key: ResourceKey) -> bool:
-    spec = virtual_service(db, key)
-    return spec is not None and bool(spec.http)
+        traced = virtual_service_routes(db, context, key, MESH_GATEWAY, scope, port)
+        if routes := [(route, key, path) for route, path in traced]:
+            return routes
+    if host.service is None:
+        return []
+    direct = Destination(host=host.service.host, port=PortSelector(number=port))
+    return [(default_route(context, direct), host.service.source, ())]
 
 
 def virtual_service_routes(
@@ -211,11 +207,11 @@ def _matches_everything(match: HTTPMatchRequest) -> bool:
 @query
 def cluster_name(db: Database, scope: OutboundScope, destination: Destination, port: int) -> str:
     """The cluster of a destination."""
-    number = _port_number(db, scope, destination, port)
+    number = port_number(db, scope, destination, port)
     return names.outbound_cluster(number, destination.subset, destination.host)
 
 
-def _port_number(db: Database, scope: OutboundScope, destination: Destination, port: int) -> int:
+def port_number(db: Database, scope: OutboundScope, destination: Destination, port: int) -> int:
     """The port of a destination: the one that it names, the service's only port, else the caller's port."""
     if destination.port and destination.port.number:
         return destination.port.number
@@ -230,18 +226,19 @@ def hashing(
     ref = visible_hosts(db, scope.whole).get(destination.host)
     if ref is None:
         return None
-    number = _port_number(db, scope, destination, port)
+    number = port_number(db, scope, destination, port)
     settings = effective_policy(db, rules_for(db, scope, ref), destination.subset, number).load_balancer
     return settings.consistent_hash if settings else None
 
 
-def _rest(db: Database) -> VirtualHost:
+def _unknown_hosts(db: Database, scope: OutboundScope) -> VirtualHost:
     """Requests to hosts that the mesh does not know: through, or 502 (Istio's allow_any and block_all)."""
-    if mesh_config(db).outbound_traffic_policy.mode.value == "REGISTRY_ONLY":
-        return _blocked()
-    route = Route(
-        name="allow_any", match={"prefix": "/"}, route={"cluster": names.PASSTHROUGH, "timeout": {}}
-    )
+    cluster = unknown_traffic(db, scope).request
+    return _forwarded(cluster) if cluster else _blocked()
+
+
+def _forwarded(cluster: str) -> VirtualHost:
+    route = Route(name="allow_any", match={"prefix": "/"}, route={"cluster": cluster, "timeout": {}})
     return VirtualHost(name="allow_any", domains=["*"], routes=[route], include_request_attempt_count=True)
 
 

@@ -15,8 +15,12 @@ from mizzen.model.proxy import Binding, ProxyKind
 from mizzen.proto.api import Listener, Route, RouteConfiguration, VirtualHost
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
-from mizzen.translate.listeners.network import ads_routes, http_connection_manager
-from mizzen.translate.listeners.outbound import ANY_ADDRESS, outbound_http_filters
+from mizzen.translate.listeners.network import (
+    ANY_ADDRESS,
+    ads_routes,
+    http_connection_manager,
+    outbound_http_filters,
+)
 from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext
 from mizzen.translate.route_match import is_catch_all_route
 from mizzen.translate.routes import cluster_name, hashing, virtual_service_routes

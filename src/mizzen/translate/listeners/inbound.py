@@ -5,6 +5,7 @@ what the chains of a STRICT port refuse. What no chain takes is closed.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from mizzen.config.types.security import MutualTLSMode
@@ -58,7 +59,7 @@ def virtual_inbound(db: Database, scope: InboundScope) -> Built:
             {"name": "envoy.filters.listener.original_dst", "typed_config": pack(OriginalDst())},
             _tls_inspector(),
         ],
-        listener_filters_timeout=mesh.protocol_detection_timeout,
+        listener_filters_timeout=mesh.protocol_detection_timeout or timedelta(),
         continue_on_listener_filters_timeout=True,
         filter_chains=chains,
     )

@@ -1,25 +1,64 @@
 """The network filters that end a filter chain: HTTP and plain TCP."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mizzen.config.types.mesh import MeshConfig
+from mizzen.frozen import EMPTY
 from mizzen.proto.api import (
     AccessLog,
     HttpConnectionManager,
     HttpFilter,
+    HttpInspector,
+    ListenerFilter,
     NetworkFilter,
     RouteConfiguration,
     TcpProxy,
+    TlsInspector,
 )
 from mizzen.translate.built import pack
 from mizzen.translate.filter_order import in_order
+from mizzen.translate.http_filters.cors import cors_filter
+from mizzen.translate.http_filters.dynamic_dns import dynamic_dns_filter
+from mizzen.translate.http_filters.fault import fault_filter
+from mizzen.translate.http_filters.grpc_web import grpc_web_filter
 from mizzen.translate.http_filters.router import router_filter
 from mizzen.translate.telemetry import access_logs
 
 HTTP = "envoy.filters.network.http_connection_manager"
 TCP = "envoy.filters.network.tcp_proxy"
 SERVER_NAME = "istio-envoy"
+UNIX_PREFIX = "unix://"
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # what arrives may be meant for any address
+
+
+def socket_address(address: str, port: int) -> dict[str, Any]:
+    """An IP address and port, or a unix socket ("unix:///path", port 0)."""
+    if address.startswith(UNIX_PREFIX):
+        return {"pipe": {"path": address.removeprefix(UNIX_PREFIX)}}
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def tls_inspector() -> ListenerFilter:
+    """Learns the server name and the protocols that a TLS client offers."""
+    return ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
+
+
+def http_inspector() -> ListenerFilter:
+    """Learns whether a client speaks HTTP in the clear, and which."""
+    return ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=pack(HttpInspector()))
+
+
+def outbound_http_filters(
+    *, grpc_web: bool = False, dynamic_dns: MeshConfig | None = None
+) -> list[HttpFilter]:
+    """The HTTP filters of what leaves a proxy. `dynamic_dns`: it resolves the names of some requests, as this mesh does."""
+    filters = [cors_filter(), fault_filter()]
+    if grpc_web:
+        filters.append(grpc_web_filter())
+    if dynamic_dns is not None:
+        filters.append(dynamic_dns_filter(dynamic_dns))
+    return filters
 
 
 def ads_routes(name: str) -> dict[str, Any]:
@@ -75,10 +114,14 @@ def http_connection_manager(
 
 
 def tcp_proxy(
-    mesh: MeshConfig, stat_prefix: str, cluster: str, weights: Sequence[tuple[str, int]] = ()
+    mesh: MeshConfig,
+    stat_prefix: str,
+    cluster: str,
+    weights: Sequence[tuple[str, int]] = (),
+    settings: Mapping[str, Any] = EMPTY,
 ) -> NetworkFilter:
-    """Plain TCP to one cluster, or to several by weight."""
-    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=access_logs(mesh))
+    """Plain TCP to one cluster, or to several by weight. `settings` are further fields of Envoy's TcpProxy."""
+    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=access_logs(mesh), **settings)
     if len(weights) > 1:
         for name, weight in weights:
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)

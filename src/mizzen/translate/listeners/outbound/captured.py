@@ -1,0 +1,38 @@
+"""virtualOutbound: where captured connections arrive, and what becomes of those that no other listener takes."""
+
+from mizzen.derive.mesh import mesh_config
+from mizzen.incremental import Database, query
+from mizzen.proto.api import Listener
+from mizzen.translate import names
+from mizzen.translate.built import Built, built
+from mizzen.translate.listeners.network import ANY_ADDRESS, socket_address, tcp_proxy
+from mizzen.translate.unknown import UnknownTraffic
+from mizzen.xds.resource import LISTENER
+
+
+@query
+def virtual_outbound(db: Database, unknown: UnknownTraffic) -> Built:
+    """virtualOutbound: takes every captured connection and hands it to the listener of its original destination.
+
+    What no listener takes goes on as the outboundTrafficPolicy says.
+    """
+    mesh = mesh_config(db)
+    listener = Listener(
+        name=names.VIRTUAL_OUTBOUND,
+        address=socket_address(ANY_ADDRESS, mesh.proxy_listen_port),
+        traffic_direction="OUTBOUND",
+        use_original_dst={"value": True},
+        filter_chains=[
+            {
+                # Somebody who connects to the capture port itself would make Envoy call itself for ever.
+                "name": "virtualOutbound-trap",
+                "filter_chain_match": {"destination_port": {"value": mesh.proxy_listen_port}},
+                "filters": [tcp_proxy(mesh, names.BLACK_HOLE, names.BLACK_HOLE)],
+            },
+            {
+                "name": "virtualOutbound-catchall-tcp",
+                "filters": [tcp_proxy(mesh, unknown.stream, unknown.stream)],
+            },
+        ],
+    )
+    return built(LISTENER, listener)

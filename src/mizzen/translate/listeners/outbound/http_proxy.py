@@ -1,0 +1,34 @@
+"""The sidecar as an explicit HTTP proxy (Istio's proxyHttpPort)."""
+
+from mizzen.derive.mesh import mesh_config
+from mizzen.incremental import Database, query
+from mizzen.proto.api import Listener
+from mizzen.translate import names
+from mizzen.translate.built import Built, built
+from mizzen.translate.listeners.network import (
+    ads_routes,
+    http_connection_manager,
+    outbound_http_filters,
+    socket_address,
+)
+from mizzen.translate.telemetry import source_metrics
+from mizzen.xds.resource import LISTENER
+
+
+@query
+def http_proxy(db: Database, address: str, port: int) -> Built:
+    """<address>_<port>: takes requests in absolute form, to any HTTP service, from applications that know the proxy."""
+    manager = http_connection_manager(
+        mesh_config(db),
+        f"outbound_{names.HTTP_PROXY}",
+        ads_routes(names.HTTP_PROXY),
+        outbound_http_filters(),
+        metrics=[source_metrics("http")],
+    )
+    listener = Listener(
+        name=names.listener(address, port),
+        address=socket_address(address, port),
+        traffic_direction="OUTBOUND",
+        filter_chains=[{"filters": [manager]}],
+    )
+    return built(LISTENER, listener)

@@ -1,0 +1,131 @@
+"""One outbound listener from its key."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from mizzen.config.types.mesh import MeshConfig
+from mizzen.derive.mesh import mesh_config
+from mizzen.incremental import Database, query
+from mizzen.model.service import Protocol
+from mizzen.proto.api import FilterChain, Listener
+from mizzen.translate import names
+from mizzen.translate.built import Built, Origin, built
+from mizzen.translate.listeners.network import (
+    ANY_ADDRESS,
+    ads_routes,
+    http_connection_manager,
+    http_inspector,
+    outbound_http_filters,
+    socket_address,
+    tcp_proxy,
+    tls_inspector,
+)
+from mizzen.translate.listeners.outbound.plan import ListenerKey
+from mizzen.translate.listeners.outbound.streams import stream_chains
+from mizzen.translate.stream_routes import Cell, filter_chain_match, untaken
+from mizzen.translate.telemetry import source_metrics
+from mizzen.xds.resource import LISTENER
+
+# What the HTTP inspector calls HTTP in the clear. HTTP/1.0 is not among them: Envoy would refuse it, and as a stream it
+# may get through (Istio's choice).
+CLEAR_TEXT_HTTP = ("http/1.1", "h2c")
+# How long a port of unknown protocol waits for the client to speak. Istio waits for ever, and whoever waits for the
+# server's greeting with it.
+DETECTION_TIMEOUT = timedelta(seconds=1)
+
+
+@query
+def outbound_listener(db: Database, key: ListenerKey) -> Built:
+    """<address>_<port>: what the application sends there, told apart as far as it must be."""
+    listener = Listener(
+        name=names.listener(key.address, key.port),
+        address=socket_address(key.address, key.port),
+        traffic_direction="OUTBOUND",
+    )
+    if not key.is_bound:
+        listener.bind_to_port.value = False
+    if key.address == ANY_ADDRESS:
+        listener.additional_addresses.add(address=socket_address("::", key.port))
+    services = dict.fromkeys(stream.claim.service.source for stream in key.streams)
+    origins = [Origin("", source) for source in services]
+    origins += _add_streams(db, listener, key)
+    if key.route:
+        _add_http(db, listener, key)
+    _settle_default(mesh_config(db), listener, key)
+    _inspect(mesh_config(db), listener, key)
+    return built(LISTENER, listener, tuple(origins))
+
+
+def _add_streams(db: Database, listener: Listener, key: ListenerKey) -> list[Origin]:
+    """The chains of streams, and what made those that are not the service's own. Of two that Envoy could not tell apart
+    the first holds.
+    """
+    taken: set[Cell] = set()
+    found = [
+        (chain, match)
+        for stream in key.streams
+        for chain in stream_chains(db, stream)
+        for match in untaken(chain.match, taken)
+    ]
+    origins: list[Origin] = []
+    for chain, match in found:
+        if match.is_everything and (key.route or len(found) > 1):
+            listener.default_filter_chain.filters.append(chain.proxy)
+            part = "default_filter_chain"
+        else:
+            part = f"filter_chains[{len(listener.filter_chains)}]"
+            made = listener.filter_chains.add(filters=[chain.proxy])
+            if not match.is_everything:
+                made.filter_chain_match.CopyFrom(filter_chain_match(match))
+        if chain.origin is not None:
+            origins.append(replace(chain.origin, part=part))
+    return origins
+
+
+def _add_http(db: Database, listener: Listener, key: ListenerKey) -> None:
+    mesh = mesh_config(db)
+    manager = http_connection_manager(
+        mesh,
+        f"outbound_{listener.name}",
+        ads_routes(key.route),
+        outbound_http_filters(grpc_web=key.grpc_web, dynamic_dns=mesh if key.dynamic_dns else None),
+        metrics=[source_metrics("http")],
+    )
+    made = listener.filter_chains.add(filters=[manager])
+    if _tells_apart(key):
+        made.filter_chain_match.application_protocols.extend(CLEAR_TEXT_HTTP)
+        made.filter_chain_match.transport_protocol = "raw_buffer"
+
+
+def _tells_apart(key: ListenerKey) -> bool:
+    """Whether HTTP must be told from what else may come: what is meant for any address may be anything."""
+    return bool(key.route) and (key.address == ANY_ADDRESS or bool(key.streams))
+
+
+def _settle_default(mesh: MeshConfig, listener: Listener, key: ListenerKey) -> None:
+    """What no chain takes goes to the default: a connection that got past one criterion does not fall back to chains
+    without it. A chain that takes everything needs none beside it.
+    """
+    everything = any(not chain.HasField("filter_chain_match") for chain in listener.filter_chains)
+    if not everything and not listener.HasField("default_filter_chain"):
+        cluster = key.unknown.stream
+        chain = FilterChain(name=names.PASSTHROUGH_CHAIN, filters=[tcp_proxy(mesh, cluster, cluster)])
+        listener.default_filter_chain.CopyFrom(chain)
+
+
+def _inspect(mesh: MeshConfig, listener: Listener, key: ListenerKey) -> None:
+    """The inspectors that the chains need, no more: each waits until the client has spoken."""
+    sniffs = _tells_apart(key)
+    if not sniffs and not any(chain.filter_chain_match.server_names for chain in listener.filter_chains):
+        return
+    # Where the HTTP inspector alone is given, Envoy adds the other by itself and warns.
+    listener.listener_filters.append(tls_inspector())
+    timeout = timedelta()
+    if sniffs:
+        listener.listener_filters.append(http_inspector())
+        unnamed = any(stream.claim.protocol is Protocol.AUTO for stream in key.streams)
+        timeout = DETECTION_TIMEOUT if unnamed else timedelta()
+        if mesh.protocol_detection_timeout is not None:
+            timeout = mesh.protocol_detection_timeout
+    listener.listener_filters_timeout.FromTimedelta(timeout)
+    listener.continue_on_listener_filters_timeout = True
