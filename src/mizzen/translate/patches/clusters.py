@@ -1,9 +1,31 @@
 """Patches of clusters."""
 
 from mizzen.config.types.envoy_filter import ClusterMatch, EnvoyConfigObjectPatch
-from mizzen.proto.api import Cluster
-from mizzen.translate.built import ResourceRef
+from mizzen.proto.api import Cluster, HttpProtocolOptions
+from mizzen.translate.built import ResourceRef, pack
+from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS
 from mizzen.translate.clusters.outbound import ClusterKey
+from mizzen.translate.patches.values import merge_whole
+
+
+def patch_cluster(cluster: Cluster, patch: EnvoyConfigObjectPatch) -> bool:
+    """Merge a patch into a cluster; whether anything changed. Raises UnusableError.
+
+    Patches that were written for older Envoys set `http2_protocol_options` on the cluster itself, which Envoy ignores
+    beside the typed options that clusters have today: there it goes.
+    """
+    if not merge_whole(cluster, patch):
+        return False
+    if (
+        cluster.HasField("http2_protocol_options")
+        and HTTP_OPTIONS in cluster.typed_extension_protocol_options
+    ):
+        typed = cluster.typed_extension_protocol_options[HTTP_OPTIONS]
+        options = HttpProtocolOptions.FromString(typed.value)
+        options.explicit_http_config.http2_protocol_options.CopyFrom(cluster.http2_protocol_options)
+        cluster.ClearField("http2_protocol_options")
+        typed.CopyFrom(pack(options))
+    return True
 
 
 def cluster_matches(ref: ResourceRef, cluster: Cluster, patch: EnvoyConfigObjectPatch) -> bool:

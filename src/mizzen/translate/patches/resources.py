@@ -31,10 +31,10 @@ from mizzen.proto.api import (
     VirtualHost,
 )
 from mizzen.translate.built import Built, Origin, ResourceRef, built
-from mizzen.translate.patches.clusters import cluster_matches
+from mizzen.translate.patches.clusters import cluster_matches, patch_cluster
 from mizzen.translate.patches.listeners import LISTENER_PARTS, listener_matches, patch_listener
 from mizzen.translate.patches.routes import ROUTE_PARTS, patch_routes
-from mizzen.translate.patches.values import UnusableError, merge_whole, operation, value
+from mizzen.translate.patches.values import UnusableError, operation, value
 from mizzen.xds.resource import CLUSTER, LISTENER, ROUTE
 
 # What of a patch concerns a type of resource, and the message of the whole resource.
@@ -170,7 +170,7 @@ def _apply(message: Any, ref: ResourceRef, patch: EnvoyConfigObjectPatch) -> boo
         return patch_listener(message, patch)
     if ref.type_url == ROUTE:
         return patch_routes(message, patch, ref.port)
-    return cluster_matches(ref, message, patch) and merge_whole(message, patch)
+    return cluster_matches(ref, message, patch) and patch_cluster(message, patch)
 
 
 @query

@@ -1,0 +1,155 @@
+"""What a proxy's own settings change in its HTTP connection managers: headers that it adds, limits of its connections.
+
+Source: Istio's ProxyConfig: `proxyHeaders`, `gatewayTopology` (of gateways only), `connectionSettings`.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from mizzen.config.types.mesh import MeshConfig
+from mizzen.config.types.proxy import (
+    ConnectionProfile,
+    ConnectionSettings,
+    ForwardClientCertDetails,
+    HeadersWithUnderscoresAction,
+    PathWithEscapedSlashesAction,
+    ProxyHeaders,
+    Topology,
+)
+from mizzen.model.proxy import ProxySettings
+from mizzen.proto.api import HttpConnectionManager
+
+# Envoy's recommendation for what faces the internet ("Configuring Envoy as an edge proxy").
+_EDGE = ConnectionSettings(
+    http_max_concurrent_streams=100,
+    http2_initial_stream_window_size=64 << 10,
+    http2_initial_connection_window_size=1 << 20,
+    http_headers_with_underscores_action=(
+        HeadersWithUnderscoresAction.HEADERS_WITH_UNDERSCORES_REJECT_REQUEST
+    ),
+    http_path_with_escaped_slashes_action=PathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT,
+    http_merge_slashes=True,
+    listener_per_connection_buffer_limit_bytes=32 << 10,
+)
+_UNDERSCORES = {
+    HeadersWithUnderscoresAction.HEADERS_WITH_UNDERSCORES_ALLOW: "ALLOW",
+    HeadersWithUnderscoresAction.HEADERS_WITH_UNDERSCORES_REJECT_REQUEST: "REJECT_REQUEST",
+    HeadersWithUnderscoresAction.HEADERS_WITH_UNDERSCORES_DROP_HEADER: "DROP_HEADER",
+}
+
+
+def in_force(mesh: MeshConfig, own: ProxySettings) -> ProxySettings:
+    """The proxy's own settings, each over the mesh's."""
+    default = mesh.default_config
+    return ProxySettings(
+        own.headers or default.proxy_headers,
+        own.topology or default.gateway_topology,
+        own.connections or default.connection_settings,
+    )
+
+
+def suppresses_envoy_headers(settings: ProxySettings) -> bool:
+    """Whether the router leaves out what only helps to debug, such as the upstream's time."""
+    headers = settings.headers
+    return bool(headers and headers.envoy_debug_headers and headers.envoy_debug_headers.disabled)
+
+
+def counts_attempts(settings: ProxySettings) -> bool:
+    """Whether an application is told by x-envoy-attempt-count which try a request is."""
+    headers = settings.headers
+    return not (headers and headers.attempt_count and headers.attempt_count.disabled)
+
+
+def buffer_limit(settings: ProxySettings) -> int | None:
+    """Bytes that a listener buffers for a connection."""
+    connections = settings.connections
+    return _profiled(connections).listener_per_connection_buffer_limit_bytes if connections else None
+
+
+def apply_settings(manager: HttpConnectionManager, settings: ProxySettings, *, edge: bool) -> None:
+    """Change a connection manager as the settings say. `edge`: of a gateway."""
+    if settings.topology is not None and edge:
+        _topology(manager, settings.topology)
+    if settings.headers is not None:
+        _headers(manager, settings.headers)
+    if settings.connections is not None:
+        _connections(manager, _profiled(settings.connections))
+
+
+def _topology(manager: HttpConnectionManager, topology: Topology) -> None:
+    manager.xff_num_trusted_hops = topology.num_trusted_proxies
+    _forward_certificate(manager, topology.forward_client_cert_details)
+
+
+def _forward_certificate(manager: HttpConnectionManager, details: ForwardClientCertDetails) -> None:
+    if details is not ForwardClientCertDetails.UNDEFINED:
+        forward: Any = HttpConnectionManager.ForwardClientCertDetails
+        manager.forward_client_cert_details = forward.Value(details.value)
+
+
+def _headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> None:
+    _forward_certificate(manager, headers.forwarded_client_cert)
+    parts = headers.set_current_client_cert_details
+    if parts is not None:
+        told = manager.set_current_client_cert_details
+        told.subject.value = parts.subject is not False
+        told.dns = parts.dns is not False
+        told.uri = parts.uri is not False
+        told.cert = bool(parts.cert)
+        told.chain = bool(parts.chain)
+    if headers.request_id is not None and headers.request_id.disabled:
+        manager.generate_request_id.value = False
+    if headers.server is not None:
+        if headers.server.disabled:
+            manager.server_header_transformation = (
+                HttpConnectionManager.ServerHeaderTransformation.PASS_THROUGH
+            )
+        elif headers.server.value:
+            manager.server_name = headers.server.value
+    if headers.x_forwarded_port is not None and headers.x_forwarded_port.enabled:
+        manager.append_x_forwarded_port = True
+
+
+def _profiled(given: ConnectionSettings) -> ConnectionSettings:
+    """What is not set is as the profile has it."""
+    if given.profile is not ConnectionProfile.EDGE:
+        return given
+    unset = ConnectionSettings()
+    chosen = {
+        name: getattr(_EDGE if getattr(given, name) == getattr(unset, name) else given, name)
+        for name in ConnectionSettings.__struct_fields__
+    }
+    return ConnectionSettings(**chosen)
+
+
+def _connections(manager: HttpConnectionManager, settings: ConnectionSettings) -> None:
+    common, http2 = manager.common_http_protocol_options, manager.http2_protocol_options
+    _set_duration(common, "idle_timeout", settings.http_idle_timeout)
+    _set_duration(common, "max_connection_duration", settings.http_max_connection_duration)
+    _set_duration(common, "max_stream_duration", settings.http_max_stream_duration)
+    _set_duration(manager, "drain_timeout", settings.http_drain_timeout)
+    _set_duration(manager, "request_timeout", settings.http_request_timeout)
+    _set_duration(manager, "request_headers_timeout", settings.http_request_headers_timeout)
+    _set_duration(manager, "stream_idle_timeout", settings.http_stream_idle_timeout)
+    for name, value in (
+        ("max_concurrent_streams", settings.http_max_concurrent_streams),
+        ("initial_stream_window_size", settings.http2_initial_stream_window_size),
+        ("initial_connection_window_size", settings.http2_initial_connection_window_size),
+    ):
+        if value is not None:
+            getattr(http2, name).value = value
+    underscores = _UNDERSCORES.get(settings.http_headers_with_underscores_action)
+    if underscores is not None:
+        actions: Any = type(common).HeadersWithUnderscoresAction
+        common.headers_with_underscores_action = actions.Value(underscores)
+    if settings.http_merge_slashes is not None:
+        manager.merge_slashes = settings.http_merge_slashes
+    slashes = settings.http_path_with_escaped_slashes_action
+    if slashes is not PathWithEscapedSlashesAction.PATH_WITH_ESCAPED_SLASHES_UNSPECIFIED:
+        escaped: Any = HttpConnectionManager.PathWithEscapedSlashesAction
+        manager.path_with_escaped_slashes_action = escaped.Value(slashes.value)
+
+
+def _set_duration(target: Any, name: str, value: timedelta | None) -> None:
+    if value is not None:
+        getattr(target, name).FromTimedelta(value)
