@@ -23,7 +23,14 @@ def is_catch_all(match: StringMatch | None) -> bool:
 
 
 def header_matcher(name: str, match: StringMatch | None, *, invert: bool = False) -> HeaderMatcher:
-    """A header that must match; with `invert`, must not."""
+    """A header that must match; with `invert`, must not: then one that is not there fits too, unless it had to be there
+    with whatever value (Istio's rule).
+    """
     if match is None or is_catch_all(match):
         return HeaderMatcher(name=name, present_match=True, invert_match=invert)
-    return HeaderMatcher(name=name, string_match=string_matcher(match), invert_match=invert)
+    return HeaderMatcher(
+        name=name,
+        string_match=string_matcher(match),
+        invert_match=invert,
+        treat_missing_header_as_empty=invert,
+    )

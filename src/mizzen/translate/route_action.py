@@ -41,11 +41,14 @@ _HOST_SELECTION_ATTEMPTS = 5
 class RouteContext:
     """What routes of one route configuration share.
 
-    `cluster` names the cluster of a destination; `hashing` the consistent hashing that its DestinationRule asks for.
+    `cluster` names the cluster of a destination; `hashing` the consistent hashing that its DestinationRule asks for. `port`
+    is where requests arrive, over TLS if `secure`.
     """
 
     cluster: Callable[[Destination], str]
     hashing: Callable[[Destination], ConsistentHashLB | None]
+    port: int
+    secure: bool = False
     retry_default: HTTPRetry = DEFAULT_RETRY
 
 
@@ -56,7 +59,7 @@ def http_route(context: RouteContext, settings: HTTPRoute, match: HTTPMatchReque
         route.stat_prefix = match.stat_prefix
     _apply_headers(route, settings.headers)
     if settings.redirect is not None:
-        _redirect(route, settings.redirect)
+        _redirect(context, route, settings.redirect)
     elif settings.direct_response is not None:
         _direct_response(route, settings.direct_response)
     else:
@@ -163,7 +166,7 @@ def _rewrite(action: Any, rewrite: HTTPRewrite, match: HTTPMatchRequest | None) 
             action.prefix_rewrite = rewrite.uri
 
 
-def _redirect(route: Route, settings: HTTPRedirect) -> None:
+def _redirect(context: RouteContext, route: Route, settings: HTTPRedirect) -> None:
     action: Any = route.redirect
     action.SetInParent()
     if settings.uri:
@@ -176,12 +179,24 @@ def _redirect(route: Route, settings: HTTPRedirect) -> None:
     action.host_redirect = settings.authority
     if settings.scheme:
         action.scheme_redirect = settings.scheme
-    if settings.port:
-        action.port_redirect = settings.port
-    elif settings.derive_port is RedirectPortSelection.FROM_PROTOCOL_DEFAULT:
-        action.port_redirect = 443 if settings.scheme == "https" else 80
+    action.port_redirect = _redirect_port(context, settings)
     action.response_code = _REDIRECT_CODES.get(settings.redirect_code, 0)
 
+
+def _redirect_port(context: RouteContext, settings: HTTPRedirect) -> int:
+    """0 leaves the port as the request names it. Source: Istio, which knows a request's port from where it arrives, and does
+    not write the default port of the scheme.
+    """
+    scheme = settings.scheme or ("https" if context.secure else "http")
+    if settings.derive_port is RedirectPortSelection.FROM_PROTOCOL_DEFAULT:
+        return _DEFAULT_PORTS.get(scheme, 0)  # written: else the port that the request names would stay
+    port = settings.port or 0
+    if settings.derive_port is RedirectPortSelection.FROM_REQUEST_PORT:
+        port = context.port
+    return 0 if port == _DEFAULT_PORTS.get(scheme) else port
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # RedirectAction.RedirectResponseCode by HTTP status.
 _REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}

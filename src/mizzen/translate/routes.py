@@ -131,6 +131,7 @@ def _routes(
     context = RouteContext(
         cluster=lambda destination: cluster_name(db, scope, destination, port),
         hashing=lambda destination: hashing(db, scope, destination, port),
+        port=port,
         retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
     )
     key = host.virtual_service

@@ -86,6 +86,7 @@ def gateway_routes(db: Database, namespace: str, labels: FrozenMap[str, str], po
     context = RouteContext(
         cluster=lambda destination: cluster_name(db, scope, destination, port),
         hashing=lambda destination: hashing(db, scope, destination, port),
+        port=port,
         retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
     )
     for found in _http_servers(gateway_servers(db, labels).get(port, ())):
