@@ -1,7 +1,7 @@
 """Paths into Envoy's configuration: `listeners["x"].filter_chains[*]{name, filter_chain_match}`.
 
 .field           a member
-["name"]         a member by any name; of a sequence the item of that name
+["name"]         a member by any name; of a sequence the first item of that name
 [0]              an item
 [*]              every item (or member): the rest of the path applies to each
 {a, b.c}         only these, those that are there; must be last
@@ -44,7 +44,7 @@ def _member(value: Any, step: re.Match[str]) -> Any:
             raise SelectError(f"there is no item {step['index']}")
         return value[int(step["index"])]
     if isinstance(value, list):
-        named = {item["name"]: item for item in value if isinstance(item, dict) and "name" in item}
+        named = {item["name"]: item for item in reversed(value) if isinstance(item, dict) and "name" in item}
         value = named
     if not isinstance(value, Mapping) or name not in value:
         there = ", ".join(value) if isinstance(value, Mapping) else repr(value)

@@ -1,10 +1,20 @@
-"""What a sidecar serves: the ports that services send to its workload, and the protocol of each."""
+"""What a sidecar serves: the ports on which its workload is called, and the protocol of each."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mizzen.config.resource import ResourceKey
+from mizzen.config.types.mesh import InboundTrafficMode
+from mizzen.config.types.networking import (
+    CaptureMode,
+    ConnectionPoolSettings,
+    IstioIngressListener,
+)
 from mizzen.derive.inputs import BY_NAMESPACE, ENTRIES_BY_ADDRESS, RESOURCES
+from mizzen.derive.mesh import mesh_config
+from mizzen.derive.protocols import port_protocol
 from mizzen.derive.services import declared_services, service
+from mizzen.derive.sidecars import sidecar, sidecar_for
 from mizzen.derive.workloads import covers
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
@@ -12,15 +22,25 @@ from mizzen.model.proxy import Instance
 from mizzen.model.service import Protocol, Resolution, ServicePort, ServiceRef
 from mizzen.model.workload import NO_PORTS
 
+LOCALHOST = "127.0.0.1"
+_UNIX = "unix://"
+_OWN_ADDRESS = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  # as users write the workload's own address
+
 
 @dataclass(frozen=True, slots=True)
 class InboundPort:
-    """A port on which a workload is called, by the first service (by name) that sends there, from its `service_port`."""
+    """A port on which a workload is called.
+
+    `service` is the first service (by name) that sends there, `service_port` the number by which it is called; None
+    and 0 where only a Sidecar opens the port.
+    """
 
     number: int
     protocol: Protocol
-    service: ServiceRef
-    service_port: int
+    source: ResourceKey  # the object that declares it
+    service: ServiceRef | None = None
+    service_port: int = 0
+    ingress: int | None = None  # the index in the Sidecar's `ingress`
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +85,48 @@ def instances_at(db: Database, namespace: str, address: str) -> tuple[Instance, 
     )
 
 
+def inbound_port(db: Database, scope: InboundScope, number: int) -> InboundPort:
+    """Raises LookupError where the workload has no such port."""
+    for port in inbound_ports(db, scope):
+        if port.number == number:
+            return port
+    raise LookupError(f"{number} is not called")
+
+
 @query
 def inbound_ports(db: Database, scope: InboundScope) -> tuple[InboundPort, ...]:
-    """The ports on which a workload is called, by number."""
-    found: dict[int, InboundPort] = {}
+    """The ports on which a workload is called, by number: those of its Sidecar's `ingress` where it has any (what else
+    its services send there is then undeclared, as in Istio), else those of its services.
+    """
+    called = {port.number: port for port in _called_ports(db, scope)}
+    key = sidecar_for(db, scope.namespace, scope.labels)
+    opened = {port.number: port for port in _opened_ports(db, key, called)} if key else {}
+    found = opened or called
+    return tuple(found[number] for number in sorted(found))
+
+
+def _called_ports(db: Database, scope: InboundScope) -> Iterator[InboundPort]:
+    """What services send to, the first of a number last."""
     selecting = (Instance(ref, scope.ports) for ref in services_of(db, scope.namespace, scope.labels))
-    for instance in (*selecting, *scope.instances):
-        declared = service(db, instance.service)
-        for port in declared.ports if declared else ():
+    for instance in reversed((*selecting, *scope.instances)):
+        ref = instance.service
+        declared = service(db, ref)
+        for port in reversed(declared.ports if declared else ()):
             number = target_port(port, instance.ports)
             if number is not None and port.protocol.is_stream:
-                found.setdefault(number, InboundPort(number, port.protocol, instance.service, port.number))
-    return tuple(found[number] for number in sorted(found))
+                yield InboundPort(number, port.protocol, ref.source, ref, port.number)
+
+
+def _opened_ports(db: Database, key: ResourceKey, called: dict[int, InboundPort]) -> Iterator[InboundPort]:
+    """What a Sidecar opens. The service that sends to the same port gives its settings."""
+    spec = sidecar(db, key)
+    for index, listener in enumerate(spec.ingress if spec else ()):
+        port = listener.port
+        protocol = port_protocol(port.name, port.protocol)
+        if protocol.is_stream:
+            of = called.get(port.number)
+            service, service_port = (of.service, of.service_port) if of else (None, 0)
+            yield InboundPort(port.number, protocol, key, service, service_port, index)
 
 
 def target_port(port: ServicePort, named_ports: FrozenMap[str, int]) -> int | None:
@@ -87,3 +137,55 @@ def target_port(port: ServicePort, named_ports: FrozenMap[str, int]) -> int | No
     if own is not None:
         return own
     return port.target if isinstance(port.target, int) else named_ports.get(port.target)
+
+
+# --- what a Sidecar says about a port -------------------------------------------------------------------------
+
+
+def ingress(db: Database, port: InboundPort) -> IstioIngressListener | None:
+    """The Sidecar's listener of a port; None where a service declares the port."""
+    spec = sidecar(db, port.source) if port.ingress is not None else None
+    return spec.ingress[port.ingress] if spec and port.ingress is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Where the proxy hands on what it takes at a port: an address ("": that to which the caller connected) with a port, or a
+    unix socket.
+    """
+
+    address: str
+    port: int
+    socket: str = ""
+
+
+def application(db: Database, port: InboundPort) -> Application:
+    """A Sidecar's `defaultEndpoint`; else the port itself, at the address that MeshConfig's inboundTrafficPolicy says."""
+    opened = ingress(db, port)
+    text = opened.default_endpoint if opened else ""
+    if text.startswith(_UNIX):
+        return Application("", port.number, text.removeprefix(_UNIX))
+    address, _, number = text.rpartition(":")
+    if number:
+        return Application("" if address in _OWN_ADDRESS else address.strip("[]"), int(number))
+    local = mesh_config(db).inbound_traffic_policy.mode is InboundTrafficMode.LOCALHOST
+    return Application(LOCALHOST if local else "", port.number)
+
+
+def own_address(db: Database, port: InboundPort) -> str:
+    """The address to which the proxy itself binds a port; "" where its traffic is captured."""
+    opened = ingress(db, port)
+    if opened is None or opened.capture_mode is not CaptureMode.NONE:
+        return ""
+    return opened.bind or "0.0.0.0"  # noqa: S104  # captureMode NONE without bind: whatever the workload's address is
+
+
+@query
+def sidecar_pool(db: Database, scope: InboundScope, number: int) -> ConnectionPoolSettings | None:
+    """The connection pool that a Sidecar sets for a port: the listener's own, else that of all ingress."""
+    key = sidecar_for(db, scope.namespace, scope.labels)
+    spec = sidecar(db, key) if key else None
+    if spec is None:
+        return None
+    own = (listener.connection_pool for listener in spec.ingress if listener.port.number == number)
+    return next((pool for pool in own if pool), spec.inbound_connection_pool)

@@ -10,7 +10,7 @@ from typing import Any
 from mizzen.derive.destination_rules import rules_for, subset_names
 from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
-from mizzen.derive.inbound import InboundScope, inbound_ports
+from mizzen.derive.inbound import InboundScope, application, inbound_ports, own_address
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.services import service
 from mizzen.derive.visibility import visible_ports, visible_services
@@ -135,15 +135,15 @@ def _service_clusters(db: Database, scope: OutboundScope, ref: ServiceRef) -> tu
 def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
     scope = InboundScope(view.namespace, view.labels, view.ports, view.instances)
     for port in inbound_ports(db, scope):
-        if view.binding is not None and port.number not in view.binding.app_ports:
+        if view.binding is not None and application(db, port).port not in view.binding.app_ports:
             continue  # the application has no port behind it: the proxy would call itself
-        pool = inbound_clusters.inbound_pool(db, view.namespace, port)
-        arguments = (port.number, port.protocol, view.binding, pool)
         name = names.inbound_cluster(port.number)
+        arguments = (scope, port.number, view.binding)
         yield ResourceRef(CLUSTER, name, inbound_clusters.inbound_cluster, arguments, inbound=True)
-        if view.binding is not None:
-            name = names.listener(view.binding.address, port.number)
-            yield ResourceRef(LISTENER, name, inbound.bound_inbound, (scope, port, view.binding))
+        address = view.binding.address if view.binding else own_address(db, port)
+        if address:
+            name = names.listener(address, port.number)
+            yield ResourceRef(LISTENER, name, inbound.bound_inbound, (scope, port.number, address))
     if view.binding is None:
         yield ResourceRef(
             CLUSTER,

@@ -1,15 +1,24 @@
 """Inbound clusters: the workload's own application."""
 
+from typing import Any
+
 from mizzen.config.types.networking import ConnectionPoolSettings
 from mizzen.derive.destination_rules import rules_for
-from mizzen.derive.inbound import InboundPort
+from mizzen.derive.inbound import (
+    LOCALHOST,
+    InboundPort,
+    InboundScope,
+    application,
+    inbound_port,
+    own_address,
+    sidecar_pool,
+)
 from mizzen.derive.mesh import mesh_config
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope
-from mizzen.model.service import Protocol
 from mizzen.proto.api import Cluster
 from mizzen.translate import names
-from mizzen.translate.built import Built, built, pack
+from mizzen.translate.built import Built, Origin, built, pack
 from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS, apply_connection_pool, http_options
 from mizzen.translate.clusters.passthrough import original_destination
 from mizzen.translate.traffic_policy import effective_policy
@@ -20,42 +29,56 @@ INBOUND_SOURCE = "127.0.0.6"
 
 
 @query
-def inbound_cluster(
-    db: Database,
-    port: int,
-    protocol: Protocol,
-    binding: Binding | None,
-    pool: ConnectionPoolSettings | None,
-) -> Built:
+def inbound_cluster(db: Database, scope: InboundScope, number: int, binding: Binding | None) -> Built:
     """inbound|<port>||: the workload's own application.
 
-    With capture the application is where the caller meant to go (original destination); without, it listens on a
-    private port beside the proxy. `pool`: limits for the callers together, as the service's DestinationRule has them.
+    With capture the application is where the caller meant to go (original destination), unless the Sidecar or the mesh
+    says otherwise; without, it listens on a private port beside the proxy.
     """
     mesh = mesh_config(db)
-    cluster = Cluster(name=names.inbound_cluster(port))
+    port = inbound_port(db, scope, number)
+    pool = _pool(db, scope, port)
+    cluster = Cluster(name=names.inbound_cluster(number))
     apply_connection_pool(cluster, mesh, pool)
-    options = http_options(protocol, mesh, pool, upgrades=False)
+    options = http_options(port.protocol, mesh, pool, upgrades=False)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
-    if binding is None:
-        cluster.type = Cluster.DiscoveryType.ORIGINAL_DST
-        cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
-        _bind_to_inbound_source(cluster)
+    found = application(db, port)
+    if binding is not None:
+        _apply_address(cluster, _socket_address(binding.address, binding.app_ports[found.port]))
+    elif found.socket:
+        _apply_address(cluster, {"pipe": {"path": found.socket}})
+    elif found.address or own_address(db, port):
+        # Where the proxy itself is what the caller connected to, the application must be elsewhere.
+        _apply_address(cluster, _socket_address(found.address or LOCALHOST, found.port))
     else:
-        cluster.type = Cluster.DiscoveryType.STATIC
-        cluster.load_assignment.cluster_name = cluster.name
-        endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
-        endpoint.address.socket_address.address = binding.address
-        endpoint.address.socket_address.port_value = binding.app_ports[port]
-    return built(CLUSTER, cluster)
+        _apply_original_destination(cluster, found.port if found.port != number else None)
+    return built(CLUSTER, cluster, (Origin("", port.source),))
 
 
-def inbound_pool(db: Database, namespace: str, port: InboundPort) -> ConnectionPoolSettings | None:
-    """The limits that the service's DestinationRule sets, as its own namespace sees it: they hold for its callers one by
-    one, and at the service for all of them together (Istio's rule). A rule for selected callers says nothing here.
+def _pool(db: Database, scope: InboundScope, port: InboundPort) -> ConnectionPoolSettings | None:
+    """The Sidecar's limits; else those that the service's DestinationRule sets, as its own namespace sees it: they hold for
+    its callers one by one, and at the service for all of them together (Istio's rule). A rule for selected callers says
+    nothing here.
     """
-    rules = rules_for(db, OutboundScope(namespace), port.service)
+    of_sidecar = sidecar_pool(db, scope, port.number)
+    if of_sidecar is not None or port.service is None:
+        return of_sidecar
+    rules = rules_for(db, OutboundScope(scope.namespace), port.service)
     return effective_policy(db, rules, "", port.service_port).connection_pool
+
+
+def _apply_address(cluster: Cluster, address: dict[str, Any]) -> None:
+    cluster.type = Cluster.DiscoveryType.STATIC
+    cluster.load_assignment.cluster_name = cluster.name
+    cluster.load_assignment.endpoints.add(lb_endpoints=[{"endpoint": {"address": address}}])
+
+
+def _apply_original_destination(cluster: Cluster, port: int | None) -> None:
+    cluster.type = Cluster.DiscoveryType.ORIGINAL_DST
+    cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
+    if port is not None:
+        cluster.original_dst_lb_config.upstream_port_override.value = port
+    _bind_to_inbound_source(cluster)
 
 
 @query
@@ -64,6 +87,10 @@ def inbound_passthrough_cluster(db: Database) -> Built:
     cluster = original_destination(db, names.INBOUND_PASSTHROUGH)
     _bind_to_inbound_source(cluster)
     return built(CLUSTER, cluster)
+
+
+def _socket_address(address: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": address, "port_value": port}}
 
 
 def _bind_to_inbound_source(cluster: Cluster) -> None:
