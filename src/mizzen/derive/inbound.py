@@ -22,7 +22,7 @@ from mizzen.model.proxy import Instance
 from mizzen.model.service import Protocol, Resolution, ServicePort, ServiceRef
 from mizzen.model.workload import NO_PORTS
 
-LOCALHOST = "127.0.0.1"
+_LOCALHOST = "127.0.0.1"
 _UNIX = "unix://"
 _OWN_ADDRESS = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  # as users write the workload's own address
 
@@ -160,16 +160,21 @@ class Application:
 
 
 def application(db: Database, port: InboundPort) -> Application:
-    """A Sidecar's `defaultEndpoint`; else the port itself, at the address that MeshConfig's inboundTrafficPolicy says."""
+    """A Sidecar's `defaultEndpoint`; else the port itself, at the address that MeshConfig's inboundTrafficPolicy says.
+
+    Where callers connect to the proxy itself, the application is at localhost.
+    """
     opened = ingress(db, port)
     text = opened.default_endpoint if opened else ""
     if text.startswith(_UNIX):
         return Application("", port.number, text.removeprefix(_UNIX))
     address, _, number = text.rpartition(":")
-    if number:
-        return Application("" if address in _OWN_ADDRESS else address.strip("[]"), int(number))
-    local = mesh_config(db).inbound_traffic_policy.mode is InboundTrafficMode.LOCALHOST
-    return Application(LOCALHOST if local else "", port.number)
+    local = not number and mesh_config(db).inbound_traffic_policy.mode is InboundTrafficMode.LOCALHOST
+    if local or (address in _OWN_ADDRESS and own_address(db, port)):
+        address = _LOCALHOST
+    elif address in _OWN_ADDRESS:
+        address = ""
+    return Application(address.strip("[]"), int(number or port.number))
 
 
 def own_address(db: Database, port: InboundPort) -> str:

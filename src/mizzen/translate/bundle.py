@@ -138,8 +138,8 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
         if view.binding is not None and application(db, port).port not in view.binding.app_ports:
             continue  # the application has no port behind it: the proxy would call itself
         name = names.inbound_cluster(port.number)
-        arguments = (scope, port.number, view.binding)
-        yield ResourceRef(CLUSTER, name, inbound_clusters.inbound_cluster, arguments, inbound=True)
+        key = inbound_clusters.inbound_key(db, scope, port, view.binding)
+        yield ResourceRef(CLUSTER, name, inbound_clusters.inbound_cluster, (key,), inbound=True)
         address = view.binding.address if view.binding else own_address(db, port)
         if address:
             name = names.listener(address, port.number)

@@ -1,24 +1,24 @@
 """Inbound clusters: the workload's own application."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from mizzen.config.types.networking import ConnectionPoolSettings
 from mizzen.derive.destination_rules import rules_for
 from mizzen.derive.inbound import (
-    LOCALHOST,
+    Application,
     InboundPort,
     InboundScope,
     application,
-    inbound_port,
-    own_address,
     sidecar_pool,
 )
 from mizzen.derive.mesh import mesh_config
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope
+from mizzen.model.service import Protocol
 from mizzen.proto.api import Cluster
 from mizzen.translate import names
-from mizzen.translate.built import Built, Origin, built, pack
+from mizzen.translate.built import Built, built, pack
 from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS, apply_connection_pool, http_options
 from mizzen.translate.clusters.passthrough import original_destination
 from mizzen.translate.traffic_policy import effective_policy
@@ -28,31 +28,41 @@ from mizzen.xds.resource import CLUSTER
 INBOUND_SOURCE = "127.0.0.6"
 
 
-@query
-def inbound_cluster(db: Database, scope: InboundScope, number: int, binding: Binding | None) -> Built:
-    """inbound|<port>||: the workload's own application.
+@dataclass(frozen=True, slots=True)
+class InboundKey:
+    """The whole input of an inbound cluster: all workloads that serve a port alike share it."""
 
-    With capture the application is where the caller meant to go (original destination), unless the Sidecar or the mesh
-    says otherwise; without, it listens on a private port beside the proxy.
-    """
-    mesh = mesh_config(db)
-    port = inbound_port(db, scope, number)
-    pool = _pool(db, scope, port)
-    cluster = Cluster(name=names.inbound_cluster(number))
-    apply_connection_pool(cluster, mesh, pool)
-    options = http_options(port.protocol, mesh, pool, upgrades=False)
-    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    port: int
+    protocol: Protocol
+    application: Application
+    pool: ConnectionPoolSettings | None
+
+
+def inbound_key(db: Database, scope: InboundScope, port: InboundPort, binding: Binding | None) -> InboundKey:
+    """The key for a workload's port. Without capture the application listens on a private port beside the proxy."""
     found = application(db, port)
     if binding is not None:
-        _apply_address(cluster, _socket_address(binding.address, binding.app_ports[found.port]))
-    elif found.socket:
+        found = Application(binding.address, binding.app_ports[found.port])
+    return InboundKey(port.number, port.protocol, found, _pool(db, scope, port))
+
+
+@query
+def inbound_cluster(db: Database, key: InboundKey) -> Built:
+    """inbound|<port>||: the workload's own application."""
+    mesh = mesh_config(db)
+    cluster = Cluster(name=names.inbound_cluster(key.port))
+    apply_connection_pool(cluster, mesh, key.pool)
+    options = http_options(key.protocol, mesh, key.pool, upgrades=False)
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    found = key.application
+    if found.socket:
         _apply_address(cluster, {"pipe": {"path": found.socket}})
-    elif found.address or own_address(db, port):
-        # Where the proxy itself is what the caller connected to, the application must be elsewhere.
-        _apply_address(cluster, _socket_address(found.address or LOCALHOST, found.port))
+    elif found.address:
+        address = {"address": found.address, "port_value": found.port}
+        _apply_address(cluster, {"socket_address": address})
     else:
-        _apply_original_destination(cluster, found.port if found.port != number else None)
-    return built(CLUSTER, cluster, (Origin("", port.source),))
+        _apply_original_destination(cluster, found.port if found.port != key.port else None)
+    return built(CLUSTER, cluster)
 
 
 def _pool(db: Database, scope: InboundScope, port: InboundPort) -> ConnectionPoolSettings | None:
@@ -87,10 +97,6 @@ def inbound_passthrough_cluster(db: Database) -> Built:
     cluster = original_destination(db, names.INBOUND_PASSTHROUGH)
     _bind_to_inbound_source(cluster)
     return built(CLUSTER, cluster)
-
-
-def _socket_address(address: str, port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": address, "port_value": port}}
 
 
 def _bind_to_inbound_source(cluster: Cluster) -> None:
