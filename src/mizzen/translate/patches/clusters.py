@@ -4,6 +4,7 @@ from mizzen.config.types.envoy_filter import ClusterMatch, EnvoyConfigObjectPatc
 from mizzen.proto.api import Cluster, HttpProtocolOptions
 from mizzen.translate.built import ResourceRef, pack
 from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS
+from mizzen.translate.clusters.inbound import InboundKey
 from mizzen.translate.clusters.outbound import ClusterKey
 from mizzen.translate.patches.values import merge_whole
 
@@ -41,11 +42,11 @@ def cluster_matches(ref: ResourceRef, cluster: Cluster, patch: EnvoyConfigObject
 def _describes(match: ClusterMatch, ref: ResourceRef) -> bool:
     if not (match.service or match.subset or match.port_number):
         return True
-    key = next((item for item in ref.arguments if isinstance(item, ClusterKey)), None)
-    if key is None:
-        # An inbound cluster: its service is the workload itself, which stands in no match.
-        return not match.service and not match.subset and match.port_number in ref.arguments
-    return (
+    key = ref.arguments[0] if ref.arguments else None
+    if isinstance(key, InboundKey):
+        # Its service is the workload itself, which stands in no match.
+        return not match.service and not match.subset and match.port_number == key.port
+    return isinstance(key, ClusterKey) and (
         match.service in {"", key.service.host}
         and match.subset in {"", key.subset}
         and match.port_number in {0, key.port}
