@@ -150,13 +150,12 @@ def ingress(db: Database, port: InboundPort) -> IstioIngressListener | None:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Where the proxy hands on what it takes at a port: an address ("": that to which the caller connected) with a port, or a
-    unix socket.
+    """Where the proxy hands on what it takes at a port. `address` is "" for that to which the caller connected, or names a
+    unix socket ("unix:///path").
     """
 
     address: str
     port: int
-    socket: str = ""
 
 
 def application(db: Database, port: InboundPort) -> Application:
@@ -167,7 +166,7 @@ def application(db: Database, port: InboundPort) -> Application:
     opened = ingress(db, port)
     text = opened.default_endpoint if opened else ""
     if text.startswith(_UNIX):
-        return Application("", port.number, text.removeprefix(_UNIX))
+        return Application(text, port.number)
     address, _, number = text.rpartition(":")
     local = not number and mesh_config(db).inbound_traffic_policy.mode is InboundTrafficMode.LOCALHOST
     if local or (address in _OWN_ADDRESS and own_address(db, port)):

@@ -21,6 +21,7 @@ from mizzen.translate import names
 from mizzen.translate.built import Built, built, pack
 from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS, apply_connection_pool, http_options
 from mizzen.translate.clusters.passthrough import original_destination
+from mizzen.translate.listeners.network import socket_address
 from mizzen.translate.traffic_policy import effective_policy
 from mizzen.xds.resource import CLUSTER
 
@@ -55,11 +56,8 @@ def inbound_cluster(db: Database, key: InboundKey) -> Built:
     options = http_options(key.protocol, mesh, key.pool, upgrades=False)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
     found = key.application
-    if found.socket:
-        _apply_address(cluster, {"pipe": {"path": found.socket}})
-    elif found.address:
-        address = {"address": found.address, "port_value": found.port}
-        _apply_address(cluster, {"socket_address": address})
+    if found.address:
+        _apply_address(cluster, socket_address(found.address, found.port))
     else:
         _apply_original_destination(cluster, found.port if found.port != key.port else None)
     return built(CLUSTER, cluster)

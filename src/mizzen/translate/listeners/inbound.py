@@ -15,6 +15,7 @@ from mizzen.derive.authorization import policies_for
 from mizzen.derive.inbound import InboundPort, InboundScope, inbound_port, inbound_ports, ingress, own_address
 from mizzen.derive.mesh import mesh_config, trust_domains
 from mizzen.incremental import Database, query
+from mizzen.model.service import Protocol
 from mizzen.proto.api import (
     FilterChain,
     Listener,
@@ -27,9 +28,16 @@ from mizzen.translate import authorization, names
 from mizzen.translate.built import Built, Origin, built, pack
 from mizzen.translate.http_filters.cors import cors_filter
 from mizzen.translate.http_filters.fault import fault_filter
+from mizzen.translate.http_filters.grpc_web import grpc_web_filter
 from mizzen.translate.listeners.inbound_chains import Chain, Content, chains_for
 from mizzen.translate.listeners.inspectors import inspectors
-from mizzen.translate.listeners.network import http_connection_manager, inline_routes, tcp_proxy
+from mizzen.translate.listeners.network import (
+    ANY_ADDRESS,
+    http_connection_manager,
+    inline_routes,
+    socket_address,
+    tcp_proxy,
+)
 from mizzen.translate.telemetry import denied_metrics
 from mizzen.translate.tls import mesh_server
 from mizzen.xds.resource import LISTENER
@@ -38,8 +46,6 @@ CAPTURE_PORT = 15006
 DETECTION_TIMEOUT = timedelta(seconds=1)
 """How long an inspector waits for the client to speak, unless the mesh says otherwise (Istio's limit for inbound traffic).
 Then it goes on as with a stream that nobody knows: a server that speaks first is heard a second late, not never."""
-
-_ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # captured traffic arrives by any of the workload's addresses
 
 
 @query
@@ -57,7 +63,7 @@ def virtual_inbound(db: Database, scope: InboundScope) -> Built:
         if not own_address(db, port):
             chains += _port_chains(db, scope, port, _to_port(port.number))
     chains += _undeclared_chains(db, scope)
-    listener = _listener(mesh, names.VIRTUAL_INBOUND, _ANY_ADDRESS, CAPTURE_PORT, chains)
+    listener = _listener(mesh, names.VIRTUAL_INBOUND, ANY_ADDRESS, CAPTURE_PORT, chains)
     original = ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=pack(OriginalDst()))
     listener.listener_filters.insert(0, original)
     return built(LISTENER, listener, _origins(db, scope))
@@ -76,7 +82,7 @@ def _listener(mesh: MeshConfig, name: str, address: str, port: int, chains: list
     timeout = mesh.protocol_detection_timeout  # 0: the mesh wants no limit
     return Listener(
         name=name,
-        address={"socket_address": {"address": address, "port_value": port}},
+        address=socket_address(address, port),
         traffic_direction="INBOUND",
         listener_filters=inspectors(chains),
         listener_filters_timeout=DETECTION_TIMEOUT if timeout is None else timeout,
@@ -102,6 +108,7 @@ class _Target:
     name: str
     cluster: str
     port: int
+    protocol: Protocol
     match: Mapping[str, Any]
 
 
@@ -115,9 +122,9 @@ def _port_chains(
     """The chains of a port that a service or a Sidecar declares."""
     opened = ingress(db, port)
     mode = mutual_tls_mode(db, scope.namespace, scope.labels, port.number)
-    address = (opened.bind if opened else "") or _ANY_ADDRESS
+    address = (opened.bind if opened else "") or ANY_ADDRESS
     name, cluster = names.listener(address, port.number), names.inbound_cluster(port.number)
-    target = _Target(name, cluster, port.number, match)
+    target = _Target(name, cluster, port.number, port.protocol, match)
     for chain in chains_for(mode, Content.of(port.protocol)):
         yield _filter_chain(db, scope, target, chain)
 
@@ -131,7 +138,7 @@ def _undeclared_chains(db: Database, scope: InboundScope) -> Iterator[FilterChai
     declared = {port.number for port in inbound_ports(db, scope)}
     exceptions = [(own, _to_port(number)) for number, own in sorted(modes.items()) if number not in declared]
     for own, match in (*exceptions, (mode, {})):
-        target = _Target(names.VIRTUAL_INBOUND, names.INBOUND_PASSTHROUGH, 0, match)
+        target = _Target(names.VIRTUAL_INBOUND, names.INBOUND_PASSTHROUGH, 0, Protocol.AUTO, match)
         for chain in chains_for(own, Content.SNIFFED):
             yield _filter_chain(db, scope, target, chain)
 
@@ -162,11 +169,12 @@ def _http_filters(db: Database, scope: InboundScope, target: "_Target") -> list[
     rbac = authorization.http_filters(
         authorization.authorization_filters(db, scope.namespace, scope.labels, True)
     )
+    grpc_web = [grpc_web_filter()] if target.protocol is Protocol.GRPC_WEB else []
     manager = http_connection_manager(
         mesh_config(db),
-        f"inbound_{_ANY_ADDRESS}_{target.port}",
+        f"inbound_{ANY_ADDRESS}_{target.port}",
         inline_routes(routes),
-        [*rbac, cors_filter(), fault_filter()],
+        [*rbac, *grpc_web, cors_filter(), fault_filter()],
         metrics=[denied_metrics()],
         # Istio's setting: the caller's certificate is appended to what a gateway in front forwarded.
         client_certificate="APPEND_FORWARD",

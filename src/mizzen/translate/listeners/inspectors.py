@@ -5,25 +5,19 @@ clients that wait for the server, so it is disabled there (Istio's rule).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from google.protobuf.message import Message
-
-from mizzen.proto.api import FilterChain, HttpInspector, ListenerFilter, TlsInspector
-from mizzen.translate.built import pack
+from mizzen.proto.api import FilterChain, ListenerFilter
+from mizzen.translate.listeners.network import http_inspector, tls_inspector
 
 _ANY_PORT = 0  # all ports that have no chain of their own
 
 
 def inspectors(chains: Sequence[FilterChain]) -> Iterator[ListenerFilter]:
     """The inspectors that filter chains need, each at the ports where they need it."""
-    for name, config, asks in (
-        ("envoy.filters.listener.tls_inspector", TlsInspector(), _asks_for_tls),
-        ("envoy.filters.listener.http_inspector", HttpInspector(), _asks_for_http),
-    ):
+    for inspector, asks in ((tls_inspector(), _asks_for_tls), (http_inspector(), _asks_for_http)):
         ports = _ports(chains, asks)
         if any(ports.values()):
-            yield _inspector(name, config, ports)
+            yield _limited(inspector, ports)
 
 
 def _asks_for_tls(chain: FilterChain) -> bool:
@@ -44,13 +38,14 @@ def _ports(chains: Iterable[FilterChain], asks: Callable[[FilterChain], bool]) -
     return ports
 
 
-def _inspector(name: str, config: Message, ports: Mapping[int, bool]) -> ListenerFilter:
+def _limited(inspector: ListenerFilter, ports: Mapping[int, bool]) -> ListenerFilter:
+    """An inspector that is disabled at the ports that do not need it."""
     enabled = ports[_ANY_PORT]
     exceptions = sorted(port for port, needed in ports.items() if needed != enabled)
-    disabled: dict[str, Any] = {}
     if exceptions:
         ranges = [{"destination_port_range": {"start": port, "end": port + 1}} for port in exceptions]
         # Envoy wants two rules or more in an or_match.
         among = ranges[0] if len(ranges) == 1 else {"or_match": {"rules": ranges}}
-        disabled = {"filter_disabled": among if enabled else {"not_match": among}}
-    return ListenerFilter(name=name, typed_config=pack(config), **disabled)
+        disabled = among if enabled else {"not_match": among}
+        inspector.MergeFrom(ListenerFilter(filter_disabled=disabled))
+    return inspector
