@@ -34,8 +34,6 @@ OF_KUBERNETES: Final[Mapping[str, tuple[str, ...]]] = {
         "spec.externalTrafficPolicy",
         "spec.internalTrafficPolicy",
         "spec.healthCheckNodePort",
-        "spec.ipFamilies",
-        "spec.ipFamilyPolicy",
         "spec.allocateLoadBalancerNodePorts",
     ),
     **dict.fromkeys(("Role", "ClusterRole"), ("rules[].nonResourceURLs", "aggregationRule")),

@@ -7,7 +7,7 @@ from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.derive.workloads import workload_key
 from mizzen.incremental.nodes import Log
 from mizzen.model.proxy import ProxyView
-from tests.support.mesh import Mesh, gateway, sidecar
+from tests.support.mesh import Mesh, agent, gateway, sidecar
 from tests.support.mesh_changes import Change
 from tests.support.watched import Watched, from_scratch, names
 
@@ -44,6 +44,7 @@ spec:
 SHOP = sidecar("shop", app="s1")
 OTHER = sidecar("other", app="x")
 EDGE = gateway("shop", app="edge")
+AGENT = agent("shop", app="s1")
 
 RESOURCE_QUERIES = {
     "bundle",
@@ -117,6 +118,28 @@ def test_the_cost_of_a_moved_endpoint_does_not_grow_with_the_mesh() -> None:
     assert queries(small) == queries(large)
     assert len(small.ran) == len(large.ran) == 9
     assert len(small.verified) == len(large.verified)
+
+
+def test_a_moved_endpoint_reruns_the_names_of_headless_services_alone() -> None:
+    mesh = mesh_of(10)
+    headless = SERVICE.replace("  ports:", "  clusterIP: None\n  ports:")
+    mesh.apply(headless.format(name="s2", namespace="shop"))
+    watched = Watched(mesh.db, AGENT)
+    for name, expected in (("s1", []), ("s2", ["NameTable s2.shop.svc.cluster.local"])):
+        with mesh.db.recording() as log:
+            mesh.apply(WORKLOAD.format(name=name, namespace="shop", address="10.7.7.7"))
+            assert names(watched.refresh()) == expected
+        assert queries(log).count("name_table") == queries(log).count("service_names") == len(expected)
+        assert not {"name_tables", "bundle", "members"} & set(queries(log))
+
+
+def test_a_new_service_sends_agents_its_own_names_alone() -> None:
+    mesh = mesh_of(10)
+    watched = Watched(mesh.db, AGENT)
+    with mesh.db.recording() as log:
+        mesh.apply(SERVICE.format(name="new", namespace="shop"))
+        assert names(watched.refresh()) == ["NameTable new.shop.svc.cluster.local"]
+    assert queries(log).count("name_table") == 1
 
 
 def test_an_unhealthy_workload_and_its_recovery_rerun_only_endpoints() -> None:

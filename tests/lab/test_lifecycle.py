@@ -14,11 +14,14 @@ from mizzen.lab.modes import Mode
 from mizzen.lab.state import running_labs
 from tests.support.lab import running_lab, until
 from tests.support.lab_launcher import EXIT_UNSUPPORTED
-from tests.support.lab_standins import TWO_WORKLOADS, application, programs
+from tests.support.lab_standins import NAMES, TWO_WORKLOADS, application, programs
 from tests.support.lab_traces import Traces, descendants, interfaces, traces_of
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]
+
+
+A = "a.demo.svc.cluster.local"
 
 
 @pytest.fixture(scope="module", params=list(Mode))
@@ -38,7 +41,7 @@ def test_everything_answers(lab, mode):
     assert status.ready
     assert status.mode == mode
     assert [instance.name for instance in status.instances] == ["web-0", "gateway-0"]
-    assert lab.admin("/api/v1/names") == {"names": {"a.example": ["240.240.0.1"]}}
+    assert lab.admin("/api/v1/names") == {"names": NAMES}
     # The ingress: from the host's socket through the relay to the gateway's address.
     assert lab.ingress("/whoami")[2] == b'"gateway-0"'
 
@@ -57,21 +60,12 @@ def test_a_request_starts_inside_the_workload(lab, mode):
 def test_without_a_sidecar_names_and_addresses_of_services_work(lab, mode):
     """As in a pod of Kubernetes without a sidecar. The stand-ins capture nothing."""
     if mode is Mode.LOOPBACK:
-        assert lab.request("outside", "http://a.example/")[0] == 0
+        assert lab.request("outside", f"http://{A}/")[0] == 0
         return
     for caller in ("gateway", "web"):  # web calls itself: it must not see its own address as the caller's
-        found = until(lambda caller=caller: lab.request(caller, "http://a.example/")[2], "an answer")
+        found = until(lambda caller=caller: lab.request(caller, f"http://{A}/")[2], "an answer")
         assert found == b"web-0"
-
-
-def test_names_reach_the_agents_table(lab):
-    # The lab's own files are out of the host's sight, so its first process is asked for them.
-    init = descendants(lab.handle.keeper_pid)[0]
-    table = Path(f"/proc/{init}/root{Path(lab.file.control).parent}/private/names.json")
-    until(
-        lambda: table.exists() and json.loads(table.read_text()) == {"a.example": ["240.240.0.1"]},
-        "the names are written",
-    )
+        assert lab.request(caller, "http://a.example/")[0] == 0, "a ServiceEntry is known to the mesh alone"
 
 
 def test_what_is_killed_comes_back(lab):

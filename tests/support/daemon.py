@@ -15,6 +15,7 @@ import aiohttp
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.config import Configuration
 
+from mizzen.agent.credentials import Credentials, PrivateKeyPem, validity
 from mizzen.ca.server_identity import SERVER_NAME
 from mizzen.ca.service import METHOD as CREATE_CERTIFICATE
 from mizzen.ca.tokens import KEY_FILE, JoinToken, JoinTokenKey
@@ -56,6 +57,10 @@ class Reached:
 
     async def join(self, identity: SpiffeId, workload: str = "") -> ssl.SSLContext:
         """Show a token, get a certificate: the context to come back with."""
+        return self.context((await self.credentials(identity, workload)).chain_pem)
+
+    async def credentials(self, identity: SpiffeId, workload: str = "") -> Credentials:
+        """The same, as the agent keeps it."""
         bearer = {"authorization": f"Bearer {self.token(identity, workload)}"}
         reply = await self._call(
             CREATE_CERTIFICATE,
@@ -64,7 +69,9 @@ class Reached:
             self.context(),
             bearer,
         )
-        return self.context("".join(reply.cert_chain[:-1]))
+        *chain, roots = reply.cert_chain
+        pem = "".join(chain)
+        return Credentials(PrivateKeyPem(pem_of(a_key()).decode()), pem, roots, *validity(pem))
 
     async def report_health(
         self, context: ssl.SSLContext, workload: str, *, healthy: bool, reason: str = ""

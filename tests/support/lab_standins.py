@@ -77,10 +77,16 @@ class _UnixServer(ThreadingHTTPServer):
         return connection, ("unix", 0)
 
 
+NAMES = {
+    "a.demo.svc.cluster.local": {"addresses": ["240.240.0.1"], "externalName": ""},
+    "a.example": {"addresses": ["240.240.0.1"], "externalName": ""},
+}
+
+
 def daemon(options):
     web = {"address": "240.240.0.1", "port": 80, "endpoints": [["10.77.0.10", 9080]]}
     documents = {
-        "/api/v1/names": {"names": {"a.example": ["240.240.0.1"]}},
+        "/api/v1/names": {"names": NAMES},
         "/api/v1/service-addresses": {"addresses": [web]},
     }
     handler = type("Handler", (_Json,), {"documents": documents})

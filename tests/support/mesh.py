@@ -14,12 +14,14 @@ from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 from mizzen.proto import api
 from mizzen.translate.built import ResourceRef, origins, resource
 from mizzen.translate.bundle import bundle, members
+from mizzen.translate.name_table import NAME_TABLE
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource
 
 CLASSES = {
     CLUSTER: api.Cluster,
     ENDPOINT: api.ClusterLoadAssignment,
     LISTENER: api.Listener,
+    NAME_TABLE: api.NameTable,
     ROUTE: api.RouteConfiguration,
 }
 
@@ -78,6 +80,11 @@ class Mesh:
 
 def sidecar(namespace: str, *, binding: Binding | None = None, **labels: str) -> ProxyView:
     return ProxyView(ProxyKind.SIDECAR, namespace, FrozenMap(labels), binding=binding)
+
+
+def agent(namespace: str, **labels: str) -> ProxyView:
+    """Of the agent beside a sidecar."""
+    return ProxyView(ProxyKind.SIDECAR, namespace, FrozenMap(labels), agent=True)
 
 
 def gateway(namespace: str, **labels: str) -> ProxyView:

@@ -4,6 +4,7 @@
     ```view      whose configuration it is: namespace, labels, kind, ports, locality, binding; address, where services name it
     ```mesh      what no YAML says: trust_domain, unhealthy (workloads as namespace/name)
     Envoy: `clusters["outbound|80||a.shop.svc.cluster.local"].type`
+    Agent: `names["a.shop.svc.cluster.local"]`       what the agent beside that proxy answers DNS with
     ```yaml      what that path must be: the snapshot
 
 Blocks that stand before the first heading hold for every heading of the page; a heading's own view replaces the page's.
@@ -25,12 +26,13 @@ from mizzen.derive.workloads import workload_key
 from mizzen.frozen import FrozenMap
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 from mizzen.proto.descriptors import pool
+from mizzen.translate.name_table import NAME_TABLE
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource
 from tests.support.mesh import Mesh
 from tests.support.select import select
 
 _FENCE = re.compile(r"```(\w*)\s*$")
-_CHECK = re.compile(r"Envoy: `(.+)`\s*$")
+_CHECK = re.compile(r"(?:Envoy|Agent): `(.+)`\s*$")
 _TREE = {"clusters": CLUSTER, "endpoints": ENDPOINT, "listeners": LISTENER, "routes": ROUTE}
 _MAPS = frozenset(
     {"filter_metadata", "match", "policies", "typed_extension_protocol_options", "typed_per_filter_config"}
@@ -104,6 +106,12 @@ class Spec:
         for name, type_url in _TREE.items():
             messages = self.loaded.messages(self.proxy, type_url)
             tree[name] = {key: _readable(messages[key]) for key in sorted(messages)}
+        agent = ProxyView(self.proxy.kind, self.proxy.namespace, self.proxy.labels, agent=True)
+        tree["names"] = {
+            entry.key: _readable(entry.value)
+            for table in self.loaded.messages(agent, NAME_TABLE).values()
+            for entry in table.table
+        }
         tree["origins"] = {name: self._origins(type_url) for name, type_url in _TREE.items()}
         return tree
 

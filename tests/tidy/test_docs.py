@@ -8,6 +8,7 @@ import pytest
 
 from mizzen.admin import schema, server
 from mizzen.agent import settings as agent_settings
+from mizzen.agent.dns import DnsFigures
 from mizzen.agent.metrics import AgentFigures, exposition_of
 from mizzen.cli.main import COMMANDS
 from mizzen.config.diagnostics import CATALOGUE
@@ -98,7 +99,7 @@ def test_every_metric_is_documented_and_no_other():
     source = "\n".join(read(path) for path in python_files("src"))
     of_daemon = re.findall(r'\b(?:Counter|Gauge|Histogram|Summary)\(\s*"(\w+)"', source)
     agent_names = re.findall(
-        r"^# TYPE (\w+)", exposition_of(AgentFigures(0, 0, 0.0, True, 0)).decode(), re.MULTILINE
+        r"^# TYPE (\w+)", exposition_of(AgentFigures(0, 0, 0.0, True, 0, DnsFigures())).decode(), re.MULTILINE
     )
     of_envoy = re.findall(r'"((?:istio|mizzen)_\w+)"', read("src/mizzen/translate/telemetry.py"))
     page = read("docs/metrics.md")

@@ -13,7 +13,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 class SyncState(_Document, frozen=True, kw_only=True):
     """How far one resource type of one proxy has come. state: synced, pending, or rejected (NACK)."""
 
-    type_name: str  # clusters, endpoints, listeners, routes, secrets
+    type_name: str  # clusters, endpoints, listeners, routes, secrets; names, of the agent beside it
     state: str
     resources: int
     version: str = ""
@@ -119,6 +119,13 @@ class ChangeReport(_Document, frozen=True, kw_only=True):
     proxies: dict[
         str, str
     ]  # "namespace/name" of each proxy that the change concerned -> acked, pending, rejected
+
+
+class MeshName(_Document, frozen=True, kw_only=True):
+    """What DNS knows of a name: its addresses, or the host that an ExternalName Service stands for."""
+
+    addresses: tuple[str, ...]
+    external_name: str = ""
 
 
 class ServiceAddress(_Document, frozen=True, kw_only=True):

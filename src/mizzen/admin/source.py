@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from mizzen.admin.schema import MeshStatus, ProxyStart, ServiceAddress
+from mizzen.admin.schema import MeshName, MeshStatus, ProxyStart, ServiceAddress
 
 
 class AdminSource(Protocol):
@@ -11,8 +11,8 @@ class AdminSource(Protocol):
 
     def status(self) -> MeshStatus: ...
 
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """What DNS knows, whoever may see it: the addresses of each name, or the host that it stands for."""
+    def names(self) -> Mapping[str, MeshName]:
+        """All that DNS knows, whoever may see it."""
         ...
 
     def service_addresses(self) -> Sequence[ServiceAddress]:

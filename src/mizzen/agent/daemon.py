@@ -1,20 +1,21 @@
 """Calls to the mesh's daemon: over TLS, verified by its name and the mesh's roots, one connection for each call.
 
-Calls are rare (a certificate, a health report), so that nothing is kept that could go stale: not a connection to a
-daemon that was replaced, nor a certificate that has expired.
+Calls are rare (a certificate, a health report, a stream that lasts), so that nothing is kept that could go stale: not a
+connection to a daemon that was replaced, nor a certificate that has expired.
 """
 
 import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.protobuf.message import Message
-from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.client import Channel, StreamStreamMethod, UnaryUnaryMethod
 from grpclib.config import Configuration
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
@@ -23,7 +24,12 @@ from mizzen.agent.credentials import Credentials
 from mizzen.agent.settings import DAEMON_NAME, HostPort
 
 _CALL_SECONDS: Final = 10.0
+_DEAD_AFTER_SECONDS: Final = 30  # without a sign of life of the other side's kernel
 
+if TYPE_CHECKING:
+    from grpclib.client import Stream
+
+Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
 
 
@@ -53,13 +59,33 @@ class Daemon:
         metadata: Mapping[str, str] | None = None,
     ) -> Reply:
         """One unary call, with the workload's certificate where it has one. Raises DaemonError."""
-        try:
-            channel = _MarkedChannel(self, client_context(self.roots_pem(credentials), credentials))
-            async with channel, asyncio.timeout(_CALL_SECONDS):
+        with self._errors_in_words():
+            async with self._channel(credentials) as channel, asyncio.timeout(_CALL_SECONDS):
                 call: UnaryUnaryMethod[Message, Reply] = UnaryUnaryMethod(
                     channel, method, type(request), reply_type
                 )
                 return await call(request, metadata=metadata)
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, request_type: type[Request], reply_type: type[Reply], credentials: Credentials
+    ) -> AsyncIterator["Stream[Request, Reply]"]:
+        """A stream in both directions, for as long as it lasts. Raises DaemonError, also when the daemon ends it."""
+        with self._errors_in_words():
+            async with self._channel(credentials) as channel:
+                call: StreamStreamMethod[Request, Reply] = StreamStreamMethod(
+                    channel, method, request_type, reply_type
+                )
+                async with call.open() as stream:
+                    yield stream
+
+    def _channel(self, credentials: Credentials | None) -> Channel:
+        return _MarkedChannel(self, client_context(self.roots_pem(credentials), credentials))
+
+    @contextmanager
+    def _errors_in_words(self) -> Iterator[None]:
+        try:
+            yield
         except GRPCError as error:
             raise DaemonError(
                 f"the daemon at {self.address} answered: {error.message or error.status.name}", refused=True
@@ -98,10 +124,19 @@ class _MarkedChannel(Channel):
 
     async def _create_connection(self) -> H2Protocol:
         connected = await connect(HostPort(self._host, self._port), self._mark)
+        _notice_death(connected)
         _, protocol = await self._loop.create_connection(
             self._protocol_factory, sock=connected, ssl=self._ssl, server_hostname=DAEMON_NAME
         )
         return protocol
+
+
+def _notice_death(connection: socket.socket) -> None:
+    """A host that vanished says no goodbye: a stream on which nothing happens would wait for it for ever."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _DEAD_AFTER_SECONDS // 2)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_SECONDS * 1000)
 
 
 async def connect(address: HostPort, mark: int) -> socket.socket:

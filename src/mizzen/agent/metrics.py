@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from mizzen.agent.dns import DnsFigures
+
 # Envoy puts envoy_ before every name; Istio's names have no such prefix.
 _PREFIXED: Final = re.compile(rb"^(# TYPE )?envoy_(?=(?:istio|mizzen)_)", re.MULTILINE)
 _OF_THE_MESH: Final = re.compile(rb"^(?:istio|mizzen)_[^\n]*", re.MULTILINE)
@@ -18,6 +20,7 @@ class AgentFigures:
     certificate_expires: float
     ready: bool
     resident_bytes: int
+    dns: DnsFigures
 
 
 def with_mesh_names(exposition: bytes) -> bytes:
@@ -33,5 +36,8 @@ def exposition_of(figures: AgentFigures) -> bytes:
         ("gauge", "mizzen_agent_certificate_expiry_timestamp_seconds", figures.certificate_expires),
         ("gauge", "mizzen_agent_ready", int(figures.ready)),
         ("gauge", "mizzen_agent_resident_memory_bytes", figures.resident_bytes),
+        ("counter", "mizzen_agent_dns_requests_total", figures.dns.asked),
+        ("counter", "mizzen_agent_dns_upstream_requests_total", figures.dns.asked_on),
+        ("counter", "mizzen_agent_dns_upstream_failures_total", figures.dns.failed),
     )
     return "".join(f"# TYPE {name} {kind}\n{name} {value}\n" for kind, name, value in rows).encode()

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -19,16 +18,18 @@ from mizzen.agent.certificates import Certificates
 from mizzen.agent.credentials import Credentials
 from mizzen.agent.daemon import Daemon
 from mizzen.agent.dns import DnsServer
-from mizzen.agent.dns_hosts import HostsFile
+from mizzen.agent.dns_upstream import RESOLVER_FILE, Upstream, configured_servers
 from mizzen.agent.drain import Drain
 from mizzen.agent.envoy import Envoy, envoy_uid
 from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
 from mizzen.agent.health import DRAINING, Health, HealthReporter
 from mizzen.agent.http import HttpServer, Response
 from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
+from mizzen.agent.name_discovery import NameDiscovery
 from mizzen.agent.readiness import Readiness
 from mizzen.agent.sds import SecretService, private_socket, serve_secrets
 from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Interception, Settings
+from mizzen.agent.tasks import cancel, first_of
 from mizzen.envoy_binary import envoy_path
 from mizzen.errors import UserError
 from mizzen.listening import listening_ports
@@ -52,12 +53,14 @@ class Agent:
         self._uid = envoy_uid(settings, os.geteuid(), Path("/proc/self/uid_map").read_text())
         daemon = Daemon(settings.daemon, settings.root_cert, own_mark)
         self._secrets = SecretService()
-        self._certificates = Certificates(settings, daemon, self._secrets.publish)
+        self._names = NameDiscovery(daemon, settings.node_id, settings.namespace, captures_ipv6=False)
+        self._certificates = Certificates(settings, daemon, self._publish)
         self._admin = EnvoyAdmin(Path(ADMIN_SOCKET))
         self._readiness = Readiness(self._admin, lambda: self._credentials is not None)
         self._health = HealthReporter(daemon, settings.node_id, lambda: self._credentials)
-        self._hosts = HostsFile(settings.dns_hosts, settings.namespace)
-        self._dns = DnsServer(lambda: self._hosts.table, settings.dns_upstream, own_mark)
+        servers = settings.dns_upstream or configured_servers(RESOLVER_FILE)
+        self._upstream = Upstream(servers, own_mark)
+        self._dns = DnsServer(lambda: self._names.table, self._upstream)
         self._dns_host = "127.0.0.1" if captured else settings.address
         self._http = HttpServer(
             {"/healthz/ready": self._ready, "/stats/prometheus": self._metrics, "/status": self._status}
@@ -83,17 +86,17 @@ class Agent:
                 for work in (
                     self._certificates.keep(),
                     self._health.run(),
-                    self._hosts.watch(),
+                    self._names.run(),
                     self._watch(),
                 )
             ]
-            running.push_async_callback(_cancel, *tasks)
-            await _first_of(stop.wait(), *(_never_ends(task) for task in tasks))
-            await _cancel(*tasks)
+            running.push_async_callback(cancel, *tasks)
+            await first_of(stop.wait(), *(_never_ends(task) for task in tasks))
+            await cancel(*tasks)
             self._missing = DRAINING.reason
             self._health.set(DRAINING)
             drain = Drain(self._settings, self._admin, self._health.report)
-            await _first_of(drain.run(), hurry.wait())
+            await first_of(drain.run(), hurry.wait())
 
     async def _start(self, running: AsyncExitStack) -> None:
         """Envoy first, as it takes longest; it waits for its certificate and the daemon by itself."""
@@ -106,13 +109,16 @@ class Agent:
         running.push_async_callback(self._envoy.stop)
         await self._http.start(self._settings.address, ports.STATUS)
         running.push_async_callback(self._http.close)
-        self._hosts.reload()
         await self._dns.start(self._dns_host, ports.DNS)
         running.push_async_callback(self._dns.close)
 
     @property
     def _credentials(self) -> Credentials | None:
         return self._certificates.current
+
+    def _publish(self, credentials: Credentials) -> None:
+        self._secrets.publish(credentials)
+        self._names.use(credentials)
 
     async def _watch(self) -> None:
         """Follow readiness, so that the daemon hears of every change without asking."""
@@ -153,6 +159,7 @@ class Agent:
             certificate_expires=credentials.not_after if credentials is not None else 0.0,
             ready=not self._missing,
             resident_bytes=_resident_bytes(),
+            dns=self._dns.figures,
         )
         try:
             of_envoy = with_mesh_names(await self._admin.get("/stats/prometheus"))
@@ -177,6 +184,11 @@ class Agent:
                 "issued": self._certificates.issued,
                 "notBefore": credentials.not_before if credentials is not None else None,
                 "notAfter": credentials.not_after if credentials is not None else None,
+            },
+            "dns": {
+                "following": self._names.connected,
+                "names": len(self._names.table.names) if self._names.table is not None else None,
+                "upstream": [str(server) for server in self._upstream.servers],
             },
         }
         return Response.of_json(document)
@@ -221,20 +233,3 @@ async def _never_ends(task: asyncio.Task[None]) -> None:
     """Wait for a task that must not end; its error ends the agent."""
     await asyncio.shield(task)
     raise AssertionError(f"{task.get_name()} ended")
-
-
-async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
-    """Wait for the first to end and cancel the others. Raises what it raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await _cancel(*tasks)
-    for task in done:
-        task.result()
-
-
-async def _cancel(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

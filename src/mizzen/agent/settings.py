@@ -74,8 +74,7 @@ class Settings:
     labels: FrozenMap[str, str]
     app_ports: FrozenMap[int, int]
     http_proxy_port: int
-    dns_upstream: HostPort | None
-    dns_hosts: Path | None
+    dns_upstream: tuple[HostPort, ...]
     cert_ttl_seconds: int
     drain_min_seconds: float
     drain_seconds: float
@@ -134,6 +133,7 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
         )
     if values["kind"] is Kind.GATEWAY and values["interception"] is Interception.REDIRECT:
         parser.error("a gateway has no application whose traffic could be captured: --interception none")
+    values["dns_upstream"] = tuple(values["dns_upstream"])
     values["labels"] = FrozenMap(dict(values["labels"]))
     for name in ("app_ports", "environment", "runtime"):
         values[name] = FrozenMap(dict(values[name]))
@@ -187,12 +187,13 @@ def _parser() -> argparse.ArgumentParser:
         help="no traffic while the application does not listen there",
     )
     add("--http-proxy-port", type=int, default=0, metavar="PORT", help="Envoy's outbound HTTP proxy; 0: none")
-    add("--dns-upstream", type=_dns_server, metavar="IP[:PORT]", help="asked about names outside the mesh")
     add(
-        "--dns-hosts",
-        type=_path,
-        metavar="FILE",
-        help="JSON object from host name to list of addresses; watched",
+        "--dns-upstream",
+        action="append",
+        type=_dns_server,
+        default=[],
+        metavar="IP[:PORT]",
+        help="asked about names outside the mesh, several in their order (default: the servers of /etc/resolv.conf)",
     )
     add("--cert-ttl", dest="cert_ttl_seconds", type=int, default=24 * 3600, metavar="SECONDS")
     _add_envoy(add)

@@ -21,20 +21,27 @@ HTTP_PROXY_PORT = (
 )
 
 
+AGENT = "mizzen-agent"
+"""The user agent of an agent, which comes with the certificate and the node ID of the proxy beside it."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdmittedProxy:
-    """A proxy whose claim to be a workload was found true. `binding` is None where its traffic is captured."""
+    """A proxy whose claim to be a workload was found true, or (`agent`) the agent beside it. `binding` is None where its
+    traffic is captured.
+    """
 
     key: ResourceKey
     kind: ProxyKind
     identity: SpiffeId
     binding: Binding | None
     certificate_expires: float | None
+    agent: bool = False
 
     @property
-    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None, str]:
+    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None, str, bool]:
         """The key of the query proxy_view that gives its view."""
-        return self.key, self.kind, self.binding, self.identity.service_account
+        return self.key, self.kind, self.binding, self.identity.service_account, self.agent
 
 
 def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
@@ -55,7 +62,9 @@ def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
             f"the certificate of {identity} may not run {key.namespace}/{key.name}, which is registered with the "
             f"service account {found.namespace}/{found.service_account}"
         )
-    return AdmittedProxy(key, kind, identity, _binding(kind, found, node.metadata), peer.not_after)
+    agent = node.user_agent == AGENT
+    binding = None if agent else _binding(kind, found, node.metadata)
+    return AdmittedProxy(key, kind, identity, binding, peer.not_after, agent)
 
 
 def _identity(db: Database, peer: Peer) -> SpiffeId:

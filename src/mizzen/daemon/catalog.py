@@ -14,7 +14,7 @@ from mizzen.xds.resource import Snapshot
 
 
 class Session:
-    """One connected proxy (xds.catalog.ProxySession)."""
+    """One connected proxy, or the agent beside it (xds.catalog.ProxySession)."""
 
     def __init__(self, catalog: "MeshCatalog", proxy: AdmittedProxy, view: View) -> None:
         self.name = f"{proxy.key.namespace}/{proxy.key.name}"
@@ -48,7 +48,12 @@ class MeshCatalog:
 
     @property
     def sessions(self) -> Iterator[Session]:
-        return iter(tuple(self._sessions))
+        """Of proxies."""
+        return (session for session in tuple(self._sessions) if not session.proxy.agent)
+
+    @property
+    def agent_sessions(self) -> Iterator[Session]:
+        return (session for session in tuple(self._sessions) if session.proxy.agent)
 
     def failures(self) -> Iterator[tuple[str, str, Failure]]:
         """What could not be made: (type_url, name, why); without a name where a whole list is concerned."""

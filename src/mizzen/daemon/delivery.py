@@ -16,18 +16,25 @@ REMEMBERED_CHANGES = 50
 
 @dataclass(slots=True)
 class ChangeRecord:
-    """One revision of the configuration. `proxies`: those it concerned -> pending, acked, rejected or gone."""
+    """One revision of the configuration. `proxies`: those it concerned -> pending, acked, rejected or gone. A proxy has
+    it when the agent beside it has it, too.
+    """
 
     revision: int
     time: float
     objects: tuple[ResourceKey, ...]
     proxies: dict[str, str]
     # Whose answer a pending state waits for: a proxy that came back has a new session before its old one is found dead.
-    awaited: dict[str, Session] = field(repr=False)
+    awaited: dict[tuple[str, bool], Session] = field(repr=False)  # by name, proxies (False) and agents (True)
 
     def end(self, session: ProxySession, state: str) -> None:
-        if self.awaited.get(session.name) is session:
-            del self.awaited[session.name]
+        assert isinstance(session, Session)
+        slot = (session.name, session.proxy.agent)
+        if self.awaited.get(slot) is not session:
+            return
+        del self.awaited[slot]
+        beside = (session.name, not session.proxy.agent)
+        if state != "acked" or (beside not in self.awaited and self.proxies[session.name] == "pending"):
             self.proxies[session.name] = state
 
 
@@ -73,8 +80,8 @@ class DeliveryLog:
 
     def changed(self, revision: int, objects: Sequence[ResourceKey], concerned: Iterable[Session]) -> None:
         """Configuration changed; `concerned` are the proxies that get something else because of it."""
-        awaited = {session.name: session for session in concerned}
-        proxies = dict.fromkeys(sorted(awaited), "pending")
+        awaited = {(session.name, session.proxy.agent): session for session in concerned}
+        proxies = dict.fromkeys(sorted(name for name, _ in awaited), "pending")
         self.changes.appendleft(ChangeRecord(revision, self._now(), tuple(objects), proxies, awaited))
 
     # What discovery tells.
@@ -122,12 +129,13 @@ _TYPES = {
     "Cluster": "clusters",
     "ClusterLoadAssignment": "endpoints",
     "Listener": "listeners",
+    "NameTable": "names",
     "RouteConfiguration": "routes",
     "Secret": "secrets",
 }
 
 
 def type_name(type_url: str) -> str:
-    """A type as people say it: clusters, endpoints, listeners, routes, secrets."""
+    """A type as people say it: clusters, endpoints, listeners, names, routes, secrets."""
     name = type_url.rpartition(".")[2]
     return _TYPES.get(name, name)

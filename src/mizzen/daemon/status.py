@@ -30,7 +30,7 @@ from mizzen.proto import api
 from mizzen.proto.descriptors import pool
 from mizzen.translate.built import Origin, origins
 from mizzen.translate.patches.resources import problems as patch_problems
-from mizzen.xds.status import SessionStatus
+from mizzen.xds.status import SessionStatus, TypeStatus
 
 _MESSAGES = {
     "clusters": "Cluster",
@@ -87,17 +87,20 @@ class DaemonStatus:
 
     def _workloads(self) -> Iterator[schema.WorkloadStatus]:
         sessions = {session.name: session for session in self.catalog.sessions}
-        sync = {found.session: found for found in self.sync()}
+        agents = {session.name: session for session in self.catalog.agent_sessions}
+        sync = {found.session: found.types for found in self.sync()}
         domain = self.db.value(trust_domain)
         for key in BY_KIND(self.db, "WorkloadEntry"):
             found = self.db.value(workload, key)
             if found is not None:
                 name = f"{key.namespace}/{key.name}"
-                session = sessions.get(name)
-                yield self._workload(found, domain, session, sync.get(session) if session else None)
+                session, agent = sessions.get(name), agents.get(name)
+                connected = (one for one in (session, agent) if one is not None)
+                types = [state for one in connected for state in sync.get(one, ())]
+                yield self._workload(found, domain, session, types)
 
     def _workload(
-        self, found: Workload, domain: str, session: Session | None, sync: SessionStatus | None
+        self, found: Workload, domain: str, session: Session | None, sync: Sequence[TypeStatus]
     ) -> schema.WorkloadStatus:
         reason = UNHEALTHY(self.db, found.key) or ""
         return schema.WorkloadStatus(
@@ -114,7 +117,7 @@ class DaemonStatus:
                 schema.SyncState(
                     type_name=type_name(one.type_url), state=one.state.value, resources=one.resources
                 )
-                for one in (sync.types if sync else ())
+                for one in sync
             ),
         )
 
@@ -160,9 +163,12 @@ class DaemonStatus:
             place = located.get(found.resource) if found.resource else None
             yield replace(found, location=place.locate(found.path) if place else None)
 
-    def names(self) -> Mapping[str, Sequence[str]]:
+    def names(self) -> Mapping[str, schema.MeshName]:
         found = self.db.value(names)
-        return {name: answer.addresses or (answer.external_name,) for name, answer in sorted(found.items())}
+        return {
+            name: schema.MeshName(addresses=answer.addresses, external_name=answer.external_name)
+            for name, answer in sorted(found.items())
+        }
 
     def service_addresses(self) -> Sequence[schema.ServiceAddress]:
         refs = (ref for ref, _ in self.db.value(all_services) if ref.source.kind == "Service")

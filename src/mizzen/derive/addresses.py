@@ -11,11 +11,9 @@ from mizzen.derive.inputs import RESOURCES
 from mizzen.derive.services import all_services, service
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
+from mizzen.model.name import IPV4_POOL, IPV6_POOL
 from mizzen.model.service import Resolution, ServiceRef
 
-# Istio's pools. Neither is ever routed: class E, and a block of the benchmarking range (RFC 5180).
-IPV4_POOL: Final = IPv4Network("240.240.0.0/16")
-IPV6_POOL: Final = IPv6Network("2001:2::/48")
 _POOLS: Final[Mapping[str, IPv4Network | IPv6Network]] = {"IPv4": IPV4_POOL, "IPv6": IPV6_POOL}
 NO_ALLOCATION_LABEL: Final = "networking.istio.io/enable-autoallocate-ip"
 

@@ -1,5 +1,6 @@
 """The mesh's names: what DNS answers about each service."""
 
+from mizzen.config.validation.hosts import is_address
 from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.services import all_services, service
@@ -30,6 +31,8 @@ def service_names(db: Database, ref: ServiceRef) -> NameMap:
         return FrozenMap({host: Name(addresses)} if addresses else {})
     instances: dict[str, tuple[str, ...]] = {}
     for endpoint in service_endpoints(db, ref, found.ports[0].number) if found.ports else ():
+        if not is_address(endpoint.address):  # a WorkloadEntry may have a host name, or a socket's path
+            continue
         for name in (host, f"{endpoint.hostname.lower()}.{host}" if endpoint.hostname else ""):
             instances[name] = tuple(dict.fromkeys((*instances.get(name, ()), endpoint.address)))
     instances.pop("", None)

@@ -10,15 +10,22 @@ from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 
 @query
 def proxy_view(
-    db: Database, key: ResourceKey, kind: ProxyKind, binding: Binding | None, service_account: str
+    db: Database,
+    key: ResourceKey,
+    kind: ProxyKind,
+    binding: Binding | None,
+    service_account: str,
+    agent: bool,
 ) -> ProxyView | None:
-    """The view of a registered workload's proxy; None where no such workload is registered.
+    """The view of a registered workload's proxy, or of the agent beside it; None where no such workload is registered.
 
     The service account is the certificate's: whose secrets the proxy may read, no later registration changes.
     """
     found = workload(db, key)
     if found is None:
         return None
+    if agent:
+        return ProxyView(kind, found.namespace, found.labels, agent=True)
     instances = instances_at(db, found.namespace, found.address)
     return ProxyView(
         kind=kind,

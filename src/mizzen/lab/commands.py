@@ -73,10 +73,6 @@ class Layout:
         return self.daemon / "ca" / "root-cert.pem"
 
     @property
-    def names(self) -> Path:
-        return self.private / "names.json"
-
-    @property
     def admin_socket(self) -> Path:
         usual = self.daemon / "admin.sock"
         return usual if len(bytes(usual)) <= _LONGEST_SOCKET_PATH else self.private / "admin.sock"
@@ -133,7 +129,6 @@ def agent_command(plan: Plan, layout: Layout, instance: Instance, own_address: s
         "--token-file": str(layout.token(instance.name)),
         "--state-dir": str(layout.agent(instance.name)),
         "--trust-domain": plan.trust_domain,
-        "--dns-hosts": str(layout.names),
         "--envoy": str(envoy_path()),
         **_capture_options(plan, workload),
     }

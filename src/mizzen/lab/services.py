@@ -12,7 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from mizzen.agent.dns import DnsServer
-from mizzen.agent.dns_hosts import HostTable
+from mizzen.agent.dns_names import NameTable
+from mizzen.agent.dns_upstream import Upstream
 from mizzen.agent.nftables import (
     Chain,
     Rule,
@@ -29,10 +30,12 @@ from mizzen.agent.nftables import (
     transport,
 )
 from mizzen.lab.local_http import get
+from mizzen.model.name import Name
 
 _POLL_SECONDS = 0.25
 _ANSWER_SECONDS = 5.0
 _DNS_PORT = 53
+_OF_SERVICES = ".svc.cluster.local"
 D = TypeVar("D", bound=msgspec.Struct)
 
 
@@ -46,8 +49,13 @@ class _Addresses(msgspec.Struct):
     addresses: tuple[ServiceAddress, ...]
 
 
+class _Name(msgspec.Struct, rename="camel"):
+    addresses: tuple[str, ...]
+    external_name: str
+
+
 class _Names(msgspec.Struct):
-    names: dict[str, tuple[str, ...]]
+    names: dict[str, _Name]
 
 
 def service_table(services: Sequence[ServiceAddress]) -> Table:
@@ -99,15 +107,19 @@ async def keep_service_addresses(admin_socket: Path) -> None:
 
 
 async def keep_name_server(admin_socket: Path, address: str) -> None:
-    """Answers DNS on the address until cancelled."""
-    table = HostTable("default")
-    server = DnsServer(lambda: table, None, 0)
+    """Answers DNS on the address until cancelled, about Services alone: what a ServiceEntry names, the mesh knows."""
+    table: NameTable | None = None
+    server = DnsServer(lambda: table, Upstream((), mark=0))
     await server.start(address, _DNS_PORT)
     try:
         while True:
             found = await _ask(admin_socket, "/api/v1/names", _Names)
             if found is not None:
-                table = HostTable("default", found.names)
+                of_services = {name: one for name, one in found.names.items() if name.endswith(_OF_SERVICES)}
+                table = NameTable(
+                    "default",
+                    {name: Name(one.addresses, one.external_name) for name, one in of_services.items()},
+                )
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         await server.close()

@@ -19,7 +19,6 @@ from mizzen.lab.commands import (
 from mizzen.lab.credentials import Credentials
 from mizzen.lab.definition import Traffic, Workload
 from mizzen.lab.modes import limits
-from mizzen.lab.names import keep_names
 from mizzen.lab.network import Network
 from mizzen.lab.plan import Plan
 from mizzen.lab.protocol import LabStatus
@@ -62,7 +61,6 @@ class Supervisor:
         self._say(f"starting the daemon and {len(units)} workloads")
         self.daemon.start()
         await wait_until_nothing_is_missing(self._daemon_missing, self._say, self._plan.ready_seconds)
-        self._in_background(keep_names(self.layout.admin_socket, self.layout.names))
         if self._plan.isolation.network:
             self._in_background(keep_service_addresses(self.layout.admin_socket))
             self._in_background(keep_name_server(self.layout.admin_socket, self._network.own_address))

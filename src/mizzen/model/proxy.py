@@ -64,6 +64,7 @@ class ProxyView:
     instances: tuple[Instance, ...] = ()  # by address; those that select by label are found by it
     settings: ProxySettings = AS_THE_MESH
     service_account: str = ""  # what it may read depends on it
+    agent: bool = False  # what the agent beside the proxy holds: the mesh's names and nothing else
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ MESSAGES = {
     # services that are not Envoy's
     "HealthReport": "mizzen.v1.HealthReport",
     "HealthReportResponse": "mizzen.v1.HealthReportResponse",
+    "NameTable": "istio.networking.nds.v1.NameTable",
     "IstioCertificateRequest": "istio.v1.auth.IstioCertificateRequest",
     "IstioCertificateResponse": "istio.v1.auth.IstioCertificateResponse",
 }

@@ -1,4 +1,4 @@
-"""The few messages that are not Envoy's: Istio's certificate service, and what an agent reports to the daemon.
+"""The few messages that are not Envoy's: Istio's certificate service and name table, and what an agent reports.
 
 They are written as descriptors so that one pool holds everything and set-up needs no protoc at run time.
 Source of the first: Istio's security/v1alpha1/ca.proto (package istio.v1.auth), so that Istio's own agents can
@@ -37,6 +37,24 @@ def own_files() -> Iterator[FileDescriptorProto]:
             "IstioCertificateResponse": [("cert_chain", 1, _STRING, _REPEATED, "")],
         },
         ["google/protobuf/struct.proto"],
+    )
+    # Istio's pkg/dns/proto/nds.proto as far as agents here read it. Its map is on the wire what `table` is; field 100 is
+    # our own.
+    yield _file(
+        "mizzen_own/nds.proto",
+        "istio.networking.nds.v1",
+        {
+            "NameInfo": [
+                ("ips", 1, _STRING, _REPEATED, ""),
+                ("external_name", 100, _STRING, _OPTIONAL, ""),
+            ],
+            "NameEntry": [
+                ("key", 1, _STRING, _OPTIONAL, ""),
+                ("value", 2, _MESSAGE, _OPTIONAL, ".istio.networking.nds.v1.NameInfo"),
+            ],
+            "NameTable": [("table", 1, _MESSAGE, _REPEATED, ".istio.networking.nds.v1.NameEntry")],
+        },
+        [],
     )
     yield _file(
         "mizzen_own/agent.proto",

@@ -30,6 +30,7 @@ from mizzen.translate.listeners.outbound.captured import virtual_outbound
 from mizzen.translate.listeners.outbound.http_proxy import http_proxy
 from mizzen.translate.listeners.outbound.listener import outbound_listener
 from mizzen.translate.listeners.outbound.plan import PlannedListener, planned_listeners
+from mizzen.translate.name_table import NAME_TABLE, name_tables
 from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
 from mizzen.translate.routes import all_ports_routes, http_proxy_routes, sidecar_routes, sniffed_routes
 from mizzen.translate.secrets import client_secrets, gateway_secrets, sidecar_secrets
@@ -61,6 +62,8 @@ class Bundle:
 def bundle(db: Database, view: ProxyView) -> Bundle:
     """Everything that proxies of a view should hold."""
     scope = outbound_scope(db, view.kind, view.namespace, view.labels)
+    if view.agent:
+        return Bundle((ResourceSet(NAME_TABLE, (), name_tables, (scope,)),))
     own = [ResourceRef(CLUSTER, names.BLACK_HOLE, passthrough.black_hole_cluster, ())]
     if view.binding is None:
         own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, passthrough.passthrough_cluster, ()))

@@ -17,6 +17,7 @@ class Node:
     id: str
     cluster: str
     metadata: Mapping[str, Any]
+    user_agent: str = ""  # the program: "envoy"
 
 
 class Rejected(Exception):  # noqa: N818  it is the answer to a client, not an error of ours

@@ -80,7 +80,8 @@ class DiscoveryService:
     def _connect(self, stream: _AdsStream, first: DeltaDiscoveryRequest) -> ProxySession:
         if not first.HasField("node"):
             raise GRPCError(Status.INVALID_ARGUMENT, "the first request of a stream must carry the node")
-        node = Node(first.node.id, first.node.cluster, MessageToDict(first.node.metadata))
+        claimed = first.node
+        node = Node(claimed.id, claimed.cluster, MessageToDict(claimed.metadata), claimed.user_agent_name)
         peer = peer_of(stream)
         try:
             return self._catalog.connect(peer, node)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from mizzen.admin.schema import MeshStatus, ServiceAddress
+from mizzen.admin.schema import MeshName, MeshStatus, ServiceAddress
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
 from tests.support.mesh_status import bookinfo_status
@@ -23,7 +23,7 @@ class Source:
         return bookinfo_status()
 
     def names(self):
-        return {"reviews.bookinfo.svc.cluster.local": ["10.96.0.3"]}
+        return {"reviews.bookinfo.svc.cluster.local": MeshName(addresses=("10.96.0.3",))}
 
     def service_addresses(self):
         return [ServiceAddress(address="10.96.0.3", port=80, endpoints=(("10.0.0.1", 9080),))]
@@ -91,7 +91,9 @@ async def test_traffic_and_names(client):
         "addresses": [{"address": "10.96.0.3", "port": 80, "endpoints": [["10.0.0.1", 9080]]}]
     }
     names = await client.json("/api/v1/names")
-    assert names == {"names": {"reviews.bookinfo.svc.cluster.local": ["10.96.0.3"]}}
+    assert names == {
+        "names": {"reviews.bookinfo.svc.cluster.local": {"addresses": ["10.96.0.3"], "externalName": ""}}
+    }
 
 
 async def test_a_proxys_configuration(client):

@@ -1,5 +1,6 @@
 """What Prometheus gets: the mesh's names, and "unknown" for empty labels of the mesh's metrics."""
 
+from mizzen.agent.dns import DnsFigures
 from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
 
 
@@ -27,9 +28,15 @@ envoy_cluster_istio_named_thing{a=""} 1
 
 def test_the_agents_own():
     figures = AgentFigures(
-        envoy_restarts=2, certificates_issued=3, certificate_expires=4.5, ready=True, resident_bytes=6
+        envoy_restarts=2,
+        certificates_issued=3,
+        certificate_expires=4.5,
+        ready=True,
+        resident_bytes=6,
+        dns=DnsFigures(asked=9, asked_on=8, failed=7),
     )
     text = exposition_of(figures).decode()
     assert "# TYPE mizzen_agent_envoy_restarts_total counter\nmizzen_agent_envoy_restarts_total 2\n" in text
     assert "mizzen_agent_certificate_expiry_timestamp_seconds 4.5\n" in text
     assert "mizzen_agent_ready 1\n" in text
+    assert "mizzen_agent_dns_upstream_requests_total 8\n" in text

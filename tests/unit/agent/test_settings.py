@@ -34,13 +34,14 @@ def test_the_defaults():
 def test_everything_given():
     settings = parse(
         [*REQUIRED, "--namespace", "shop", "--kind", "gateway", "--label", "app=a", "--label", "version=v1",
-         "--app-port", "9080=19080", "--dns-upstream", "9.9.9.9"]
+         "--app-port", "9080=19080", "--dns-upstream", "9.9.9.9",
+         "--dns-upstream", "[fd00::1]:5353"]
     )  # fmt: skip
     assert settings.interception is Interception.NONE
     assert settings.node_id == "router~10.0.0.2~w.shop~shop.svc.cluster.local"
     assert dict(settings.labels) == {"app": "a", "version": "v1"}
     assert dict(settings.app_ports) == {9080: 19080}
-    assert settings.dns_upstream == HostPort("9.9.9.9", 53)
+    assert settings.dns_upstream == (HostPort("9.9.9.9", 53), HostPort("fd00::1", 5353))
     assert str(settings.identity) == "spiffe://cluster.local/ns/shop/sa/default"
 
 

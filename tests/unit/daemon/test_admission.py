@@ -2,9 +2,10 @@
 
 import pytest
 
-from mizzen.daemon.admission import HTTP_PROXY_PORT, admit
+from mizzen.daemon.admission import AGENT, HTTP_PROXY_PORT, admit
 from mizzen.derive.proxies import proxy_view
-from mizzen.model.proxy import Binding, ProxyKind
+from mizzen.frozen import FrozenMap
+from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
 from tests.support.mesh import Mesh
@@ -37,6 +38,16 @@ def test_a_proxy_is_the_workload_that_its_node_id_names():
     assert str(proxy.identity) == CART
     assert proxy.certificate_expires == 1e10
     assert proxy.binding is None
+
+
+def test_an_agent_is_told_from_the_proxy_beside_it_by_its_program():
+    mesh = Mesh(WORKLOAD.format(address="10.0.0.1"))
+    peer, metadata = Peer(CART, "10.0.0.1:5", 1e10), {"INTERCEPTION_MODE": "NONE", "APP_PORTS": {"80": 8080}}
+    agent, proxy = (admit(mesh.db, peer, Node(NODE, "", metadata, name)) for name in (AGENT, "envoy"))
+    assert (agent.agent, proxy.agent) == (True, False)
+    assert agent.key == proxy.key
+    view = mesh.db.value(proxy_view, *agent.view_key)
+    assert view == ProxyView(ProxyKind.SIDECAR, "shop", FrozenMap({"app": "cart"}), agent=True)
 
 
 def test_without_a_certificate_nobody_is_let_in():

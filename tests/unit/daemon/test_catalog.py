@@ -2,8 +2,10 @@
 
 import pytest
 
+from mizzen.daemon.admission import AGENT
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.rpc.peer import Peer
+from mizzen.translate.name_table import NAME_TABLE
 from mizzen.xds.catalog import Node, Rejected
 from mizzen.xds.resource import CLUSTER, ENDPOINT
 from tests.support.mesh import Mesh
@@ -139,6 +141,21 @@ def test_who_left_is_woken_no_more_and_nothing_stays_observed(world):
     for session in sessions[1:]:
         session.close()
     assert list(world.catalog.sessions) == []
+    assert not world.mesh.db._reported
+
+
+def test_an_agent_holds_names_and_is_no_proxy(world):
+    peer = Peer("spiffe://cluster.local/ns/shop/sa/default", "10.0.0.1:5", 1e10)
+    agent = world.catalog.connect(peer, Node("sidecar~10.0.0.1~cart-0.shop~x", "", {}, AGENT))
+    agent.on_change(lambda: world.woken.append("cart-0"))
+    world.refresh()
+    assert list(world.catalog.sessions) == []
+    assert list(world.catalog.agent_sessions) == [agent]
+    assert set(agent.snapshot().resources) == {NAME_TABLE}
+    assert world.apply(WORKLOAD.format(name="search-0", address="10.7.7.7", app="search")) == []
+    assert world.apply(SERVICE.format(name="new", port=80)) == ["shop/cart-0"]
+    agent.close()
+    assert list(world.catalog.agent_sessions) == []
     assert not world.mesh.db._reported
 
 

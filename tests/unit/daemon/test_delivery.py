@@ -17,9 +17,14 @@ from tests.support.mesh import sidecar
 ROUTES = ResourceKey("VirtualService", "shop", "routes")
 
 
-def a_session(name: str) -> Session:
+def a_session(name: str, *, agent: bool = False) -> Session:
     proxy = AdmittedProxy(
-        workload_key("shop", name), ProxyKind.SIDECAR, SpiffeId("cluster.local", "shop", name), None, None
+        workload_key("shop", name),
+        ProxyKind.SIDECAR,
+        SpiffeId("cluster.local", "shop", name),
+        None,
+        None,
+        agent,
     )
     return Session(None, proxy, View(sidecar("shop")))
 
@@ -96,6 +101,25 @@ def test_a_broken_connection_that_ends_late_says_nothing_of_the_proxys_new_one(w
     assert len(world.log.refusals) == 1
     world.log.settled(back, 8)
     assert world.states()[0] == {"shop/cart": "acked"}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_proxy_has_a_change_when_its_agent_has_it_too(world, first):
+    both = [world.cart, a_session("cart", agent=True)]
+    world.log.changed(7, [ROUTES], both)
+    world.log.settled(both[first], 7)
+    assert world.states() == [{"shop/cart": "pending"}]
+    world.log.settled(both[1 - first], 7)
+    assert world.states() == [{"shop/cart": "acked"}]
+    assert not world.log.changes[0].awaited
+
+
+def test_what_a_proxy_refused_stays_refused_whatever_its_agent_says(world):
+    agent = a_session("cart", agent=True)
+    world.log.changed(7, [ROUTES], [world.cart, agent])
+    world.log.rejected(world.cart, ROUTE, "80", "1", "bad")
+    world.log.settled(agent, 7)
+    assert world.states() == [{"shop/cart": "rejected"}]
 
 
 def test_a_change_that_was_answered_holds_no_session(world):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from mizzen.admin.schema import TrafficReport
+from mizzen.admin.schema import MeshName, TrafficReport
 from mizzen.config.decode import decode
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Location
@@ -199,7 +199,7 @@ def test_a_workload_without_a_proxy_is_told_from_one_that_is_away(world):
 
 
 def test_names_are_the_meshs_dns(world):
-    assert world.status.names() == {"cart.shop.svc.cluster.local": ("10.1.1.1",)}
+    assert world.status.names() == {"cart.shop.svc.cluster.local": MeshName(addresses=("10.1.1.1",))}
 
 
 def test_what_a_proxy_should_run_is_dumped_by_type_and_name(world):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.config.resource import ResourceKey
-from mizzen.derive.addresses import IPV4_POOL, IPV6_POOL, allocate, allocated_addresses, virtual_addresses
+from mizzen.derive.addresses import allocate, allocated_addresses, virtual_addresses
+from mizzen.model.name import IPV4_POOL, IPV6_POOL
 from mizzen.model.service import ServiceRef
 from tests.support.mesh import Mesh
 
