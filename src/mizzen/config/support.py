@@ -56,8 +56,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.servers[].defaultEndpoint",
         ),
         "Sidecar": (
-            "spec.ingress",
-            "spec.inboundConnectionPool",
+            "spec.ingress[].tls",
             "spec.outboundTrafficPolicy",
             *_under("spec.egress[]", "bind captureMode"),
         ),
@@ -94,7 +93,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "spec",
                 "proxyListenPort proxyInboundListenPort proxyHttpPort hboneIdleTimeout tcpKeepalive ingressClass"
                 " ingressService ingressControllerMode ingressSelector enableTracing enableEnvoyAccessLogService"
-                " disableEnvoyListenerLog inboundTrafficPolicy configSources caCertificates localityLbSetting"
+                " disableEnvoyListenerLog configSources caCertificates localityLbSetting"
                 " zoneAwareLbSetting dnsRefreshRate h2UpgradePolicy inboundClusterStatName outboundClusterStatName"
                 " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge verifyCertificateAtClient ca"
                 " extensionProviders defaultProviders discoverySelectors pathNormalization meshMTLS tlsDefaults"

@@ -25,8 +25,10 @@ from mizzen.translate.listeners.network import socket_address
 from mizzen.translate.traffic_policy import effective_policy
 from mizzen.xds.resource import CLUSTER
 
-# Envoy's source address for connections to its own application: the capture rules let it pass (Istio's 127.0.0.6).
+# Envoy's source address for connections to its own application: the capture rules let it pass (Istio's 127.0.0.6,
+# and ::6 towards addresses of IPv6).
 INBOUND_SOURCE = "127.0.0.6"
+INBOUND_SOURCE_IPV6 = "::6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +102,5 @@ def inbound_passthrough_cluster(db: Database) -> Built:
 def _bind_to_inbound_source(cluster: Cluster) -> None:
     cluster.upstream_bind_config.source_address.address = INBOUND_SOURCE
     cluster.upstream_bind_config.source_address.port_value = 0  # any; Envoy wants it said
+    ipv6 = cluster.upstream_bind_config.extra_source_addresses.add().address
+    ipv6.address, ipv6.port_value = INBOUND_SOURCE_IPV6, 0
