@@ -21,6 +21,8 @@ EFFECTIVE = tuple(kind for kind in KINDS.values() if kind.key_kind not in NO_EFF
 
 PAGE = Path(__file__).parents[1] / "docs" / "support.md"
 
+_OF_CONTAINERS: Final = "name image args env ports[].hostPort readinessProbe livenessProbe startupProbe restartPolicy securityContext"
+
 # Read so that manifests pass as they are; only a Kubernetes cluster acts on them.
 OF_KUBERNETES: Final[Mapping[str, tuple[str, ...]]] = {
     "Service": (
@@ -38,6 +40,18 @@ OF_KUBERNETES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     **dict.fromkeys(("Role", "ClusterRole"), ("rules[].nonResourceURLs", "aggregationRule")),
     **dict.fromkeys(("RoleBinding", "ClusterRoleBinding"), ("roleRef.apiGroup", "subjects[].apiGroup")),
+    "EndpointSlice": (
+        "endpoints[].conditions.serving",
+        "endpoints[].conditions.terminating",
+        "endpoints[].zone",
+        "ports[].appProtocol",
+    ),
+    "Pod": (
+        *(f"spec.containers[].{field}" for field in _OF_CONTAINERS.split()),
+        *(f"spec.initContainers[].{field}" for field in _OF_CONTAINERS.split()),
+        "spec.securityContext",
+    ),
+    "Node": ("spec.providerID",),
 }
 
 _HEAD = """\
@@ -105,17 +119,18 @@ class Field:
 def fields(kind: Kind) -> Iterator[Field]:
     """Every field, in the order of the types; what is inside a message is listed at the message's first place."""
     seen: set[type] = set()
+    top = "" if kind.is_whole else "spec."
 
     def walk(message: type, prefix: str) -> Iterator[Field]:
         seen.add(message)
         for field in msgspec.structs.fields(message):
             inner, suffix = _unwrapped(field.type)
-            path = f"{prefix}.{field.encode_name}{suffix}".removeprefix(".")
+            path = f"{prefix}{field.encode_name}{suffix}"
             yield Field(path, field.name)
             if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and inner not in seen:
-                yield from walk(inner, path)
+                yield from walk(inner, f"{path}.")
 
-    return walk(kind.spec, "" if kind.is_whole else "spec")
+    return walk(kind.spec, top)
 
 
 def is_below(path: str, excluded: tuple[str, ...]) -> bool:

@@ -54,12 +54,13 @@ def _given(**fields: Any) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _parsed(group: str, kind: str, metadata: Json, spec: Json) -> Resource[Any]:
+def _parsed(group: str, kind: str, metadata: Json, spec: Json | None = None, **members: Any) -> Resource[Any]:
     """Through the same door as everybody's YAML: what it refuses, a daemon would never see."""
     api_version = f"{group}/v1" if group else "v1"
     if kind == "MeshConfig":
         api_version = "mesh.istio.io/v1alpha1"
-    text = json.dumps({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec})
+    head = _given(apiVersion=api_version, kind=kind, metadata=metadata, spec=spec)
+    text = json.dumps({**head, **members})
     decoded = decode(text, "generated.yaml")
     errors = [found for found in decoded.diagnostics if found.severity.value == "error"]
     assert not errors, (errors, text)
@@ -123,6 +124,68 @@ def _workload_entries(draw: st.DrawFn) -> Resource[Any]:
     )
     metadata = {"name": draw(st.sampled_from(("w-0", "w-1", "w-2"))), "namespace": draw(namespaces)}
     return _parsed("networking.istio.io", "WorkloadEntry", metadata, spec)
+
+
+pod_names = st.sampled_from(("w-0", "p-1"))
+
+
+@st.composite
+def _pods(draw: st.DrawFn) -> Resource[Any]:
+    sidecar = {"security.istio.io/tlsMode": "istio"} if draw(st.booleans()) else {}
+    addresses = draw(st.sampled_from(((), ("10.0.0.1",), ("10.0.0.3", "fd00::3"), ("fd00::4",))))
+    status = {
+        "phase": draw(st.sampled_from(("Running", "Succeeded"))),
+        "podIPs": [{"ip": address} for address in addresses],
+        "conditions": [{"type": "Ready", "status": draw(st.sampled_from(("True", "False")))}],
+    }
+    spec = _given(
+        serviceAccountName=draw(st.sampled_from((None, "front"))),
+        nodeName=draw(st.sampled_from((None, "n-1"))),
+        containers=[{"name": "c", "ports": [{"name": "web", "containerPort": 8082}]}],
+    )
+    metadata = {
+        "name": draw(pod_names),
+        "namespace": draw(namespaces),
+        "labels": {"app": draw(apps), "version": draw(versions), **sidecar},
+    }
+    return _parsed("", "Pod", metadata, spec, status=status)
+
+
+@st.composite
+def _endpoint_slices(draw: st.DrawFn) -> Resource[Any]:
+    address = draw(st.sampled_from(("10.0.0.3", "fd00::3", "10.0.0.7")))
+    endpoint = st.builds(
+        lambda ready, pod: _given(
+            addresses=[address],
+            conditions={"ready": ready},
+            targetRef=pod and {"kind": "Pod", "name": pod},
+            nodeName="n-1",
+        ),
+        st.booleans(),
+        st.none() | pod_names,
+    )
+    metadata = {
+        "name": draw(st.sampled_from(("e-4", "e-6"))),
+        "namespace": draw(namespaces),
+        "labels": {"kubernetes.io/service-name": draw(apps)},
+    }
+    return _parsed(
+        "discovery.k8s.io",
+        "EndpointSlice",
+        metadata,
+        addressType="IPv6" if ":" in address else "IPv4",
+        endpoints=draw(st.lists(endpoint, max_size=2)),
+        ports=[{"name": "http", "port": 8080}, {"name": "tcp", "port": 9090}],
+    )
+
+
+@st.composite
+def _places(draw: st.DrawFn) -> Resource[Any]:
+    """Nodes, and the namespace that names the network."""
+    zone = {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": draw(versions)}
+    node = _parsed("", "Node", {"name": "n-1", "labels": zone}, {})
+    network = {"topology.istio.io/network": draw(versions)}
+    return draw(st.sampled_from((node, _parsed("", "Namespace", {"name": ROOT, "labels": network}, {}))))
 
 
 @st.composite
@@ -299,6 +362,9 @@ resources = st.one_of(
     _kubernetes_services(),
     _service_entries(),
     _workload_entries(),
+    _pods(),
+    _endpoint_slices(),
+    _places(),
     _virtual_services(),
     _destination_rules(),
     _peer_authentications(),

@@ -25,6 +25,7 @@ from mizzen.derive.inputs import UNHEALTHY
 from mizzen.derive.workloads import workload_key
 from mizzen.frozen import FrozenMap
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+from mizzen.model.workload import Family
 from mizzen.proto.descriptors import pool
 from mizzen.translate.name_table import NAME_TABLE
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource
@@ -87,6 +88,8 @@ class Spec:
             locality=given.pop("locality", ""),
             binding=binding,
             instances=self.loaded.db.value(instances_at, namespace, address),
+            container_ports=FrozenMap(given.pop("container_ports", {})),
+            families=tuple(map(Family, given.pop("families", ("IPv4",)))),
         )
         if given:
             raise SpecError(f'"{self.title}": a view has no {", ".join(given)}')

@@ -130,7 +130,8 @@ class _Reading:
             self.broken.append(key)
             self.salvaged.append(Located(_salvaged(kind, key, item), document.file, document, status))
             return
-        resource = Resource(key, spec, meta.labels, _annotations(meta), meta.creation_timestamp)
+        observed = _observed(kind, item)
+        resource = Resource(key, spec, meta.labels, _annotations(meta), meta.creation_timestamp, observed)
         located = Located(resource, document.file, document, status)
         self._take(located, document, [*findings, *validate(resource)])
 
@@ -267,6 +268,11 @@ def _spec(kind: Kind, item: dict[str, Any]) -> Message | tuple[Finding, ...]:
             return (Finding("MZ0024", (), 'the field "spec" is missing', 'add "spec"'),)
         spec = {}
     return conform(spec, kind.spec, ("spec",))
+
+
+def _observed(kind: Kind, item: dict[str, Any]) -> Message | None:
+    """As far as it can be read: it is not what a user wrote."""
+    return salvage(item.get("status"), kind.observed) if kind.observed is not None else None
 
 
 _HEAD = frozenset({"apiVersion", "kind", "metadata"})

@@ -39,6 +39,7 @@ class Kind:
     scope: Scope = Scope.NAMESPACE
     spec_required: bool = False
     is_whole: bool = False  # the type holds the object's members beside metadata, rather than its "spec"
+    observed: type[Message] | None = None  # of "status", where the mesh acts on it
     key: str = ""  # the kind in a ResourceKey where two groups share a name; "": the name
 
     @property
@@ -84,7 +85,7 @@ KUBERNETES = (
     Kind("Service", "", ("v1",), core.ServiceSpec),
     Kind("Endpoints", "", ("v1",), kubernetes.Endpoints, is_whole=True),
     Kind("EndpointSlice", "discovery.k8s.io", ("v1", "v1beta1"), kubernetes.EndpointSlice, is_whole=True),
-    Kind("Pod", "", ("v1",), kubernetes.PodSpec),
+    Kind("Pod", "", ("v1",), kubernetes.PodSpec, observed=kubernetes.PodStatus),
     Kind("Deployment", "apps", ("v1",), kubernetes.DeploymentSpec),
     Kind("ReplicaSet", "apps", ("v1",), kubernetes.ReplicaSetSpec),
     Kind("StatefulSet", "apps", ("v1",), kubernetes.StatefulSetSpec),

@@ -48,6 +48,9 @@ class Resource(Generic[T_co]):
     labels: FrozenMap[str, str] = EMPTY
     annotations: FrozenMap[str, str] = EMPTY
     created: str = ""  # metadata.creationTimestamp, RFC 3339, "" where the object has none
+    observed: object = (
+        None  # what the platform reports, of kinds where the mesh acts on it: a Pod's addresses
+    )
 
 
 @dataclass(frozen=True, slots=True, order=True)

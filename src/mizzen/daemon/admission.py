@@ -7,7 +7,7 @@ from typing import Any
 
 from mizzen.config.resource import ResourceKey
 from mizzen.derive.mesh import trust_domain
-from mizzen.derive.workloads import workload, workload_key
+from mizzen.derive.workloads import KINDS, workload
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database
 from mizzen.model.identity import SpiffeId
@@ -51,20 +51,24 @@ def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
     registered with the certificate's namespace and service account. Nothing else that the node claims is trusted.
     """
     identity = _identity(db, peer)
-    kind, key = _parse_node_id(node.id)
-    found = db.value(workload, key)
+    kind, namespace, name = _parse_node_id(node.id)
+    found = registered(db, namespace, name)
     if found is None:
-        raise Rejected(
-            f"no workload {key.namespace}/{key.name} is registered: add a WorkloadEntry of that name"
-        )
+        raise Rejected(f"no workload {namespace}/{name} is registered: add a WorkloadEntry of that name")
     if (found.namespace, found.service_account) != (identity.namespace, identity.service_account):
         raise Rejected(
-            f"the certificate of {identity} may not run {key.namespace}/{key.name}, which is registered with the "
+            f"the certificate of {identity} may not run {namespace}/{name}, which is registered with the "
             f"service account {found.namespace}/{found.service_account}"
         )
     agent = node.user_agent == AGENT
     binding = None if agent else _binding(kind, found, node.metadata)
-    return AdmittedProxy(key, kind, identity, binding, peer.not_after, agent)
+    return AdmittedProxy(found.key, kind, identity, binding, peer.not_after, agent)
+
+
+def registered(db: Database, namespace: str, name: str) -> Workload | None:
+    """The workload of a name. Where a WorkloadEntry and a Pod have one, the WorkloadEntry is meant."""
+    found = (db.value(workload, ResourceKey(kind, namespace, name)) for kind in KINDS)
+    return next((each for each in found if each is not None), None)
 
 
 def _identity(db: Database, peer: Peer) -> SpiffeId:
@@ -80,13 +84,13 @@ def _identity(db: Database, peer: Peer) -> SpiffeId:
     return identity
 
 
-def _parse_node_id(node_id: str) -> tuple[ProxyKind, ResourceKey]:
+def _parse_node_id(node_id: str) -> tuple[ProxyKind, str, str]:
     """Istio's form: <sidecar|router>~<address>~<name>.<namespace>~<DNS domain>."""
     parts = node_id.split("~")
     name, dot, namespace = parts[2].rpartition(".") if len(parts) == 4 else ("", "", "")
     if not dot or parts[0] not in {kind.value for kind in ProxyKind}:
         raise Rejected(f"{node_id!r} is no node ID: expected sidecar~<address>~<name>.<namespace>~<domain>")
-    return ProxyKind(parts[0]), workload_key(namespace, name)
+    return ProxyKind(parts[0]), namespace, name
 
 
 def _binding(kind: ProxyKind, found: Workload, metadata: Mapping[str, Any]) -> Binding | None:

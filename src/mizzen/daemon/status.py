@@ -11,6 +11,7 @@ from mizzen import __version__
 from mizzen.admin import schema
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Located, ResourceKey, path_text
+from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog, Session
 from mizzen.daemon.delivery import DeliveryLog, Refusal, type_name
 from mizzen.daemon.proxy_start import proxy_start
@@ -21,7 +22,7 @@ from mizzen.derive.mesh import trust_domain
 from mizzen.derive.names import names
 from mizzen.derive.proxy_config import proxy_config
 from mizzen.derive.services import all_services, service
-from mizzen.derive.workloads import workload, workload_key
+from mizzen.derive.workloads import KINDS, workload
 from mizzen.incremental import Database, QueryError
 from mizzen.model.identity import SpiffeId
 from mizzen.model.service import ServiceRef
@@ -90,7 +91,7 @@ class DaemonStatus:
         agents = {session.name: session for session in self.catalog.agent_sessions}
         sync = {found.session: found.types for found in self.sync()}
         domain = self.db.value(trust_domain)
-        for key in BY_KIND(self.db, "WorkloadEntry"):
+        for key in (key for kind in KINDS for key in BY_KIND(self.db, kind)):
             found = self.db.value(workload, key)
             if found is not None:
                 name = f"{key.namespace}/{key.name}"
@@ -102,7 +103,7 @@ class DaemonStatus:
     def _workload(
         self, found: Workload, domain: str, session: Session | None, sync: Sequence[TypeStatus]
     ) -> schema.WorkloadStatus:
-        reason = UNHEALTHY(self.db, found.key) or ""
+        reason = UNHEALTHY(self.db, found.key) or ("" if found.ready else "its Pod is not ready")
         return schema.WorkloadStatus(
             name=f"{found.namespace}/{found.name}",
             kind=_kind(found, session),
@@ -187,10 +188,8 @@ class DaemonStatus:
 
     def proxy_start(self, workload_name: str) -> schema.ProxyStart | None:
         """What the proxy of a workload is to be started with."""
-        key = workload_key(*workload_name.split("/"))
-        if self.db.value(workload, key) is None:
-            return None
-        return proxy_start(self.db.value(proxy_config, key))
+        found = registered(self.db, *workload_name.split("/"))
+        return proxy_start(self.db.value(proxy_config, found.key)) if found is not None else None
 
     def config_dump(self, proxy: str) -> Any | None:
         """What a connected proxy should run, by type and name, as proto JSON."""

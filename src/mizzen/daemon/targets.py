@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mizzen.admin.scrape import agent_url
+from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.derive.authorization import policies_for
-from mizzen.derive.workloads import workload, workload_key
+from mizzen.derive.workloads import workload
 from mizzen.incremental import Database
 
 
@@ -27,7 +28,7 @@ class ScrapeTargets:
     def allow_policies(self, name: str) -> Sequence[str]:
         """The ALLOW policies that hold for a workload, for the words of a denial that none of them matched."""
         namespace, _, workload_name = name.partition("/")
-        found = self.db.value(workload, workload_key(namespace, workload_name))
+        found = registered(self.db, namespace, workload_name)
         if found is None:
             return ()
         keys = self.db.value(policies_for, namespace, found.labels).get("ALLOW", ())

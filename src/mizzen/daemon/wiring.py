@@ -25,6 +25,7 @@ from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import KEY_FILE, JoinTokenKey
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import ResourceKey
+from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
 from mizzen.daemon.health import HealthService
@@ -35,7 +36,6 @@ from mizzen.daemon.store import Store
 from mizzen.daemon.targets import ScrapeTargets
 from mizzen.derive.inputs import SETTINGS, MeshSettings
 from mizzen.derive.mesh import mesh_config
-from mizzen.derive.workloads import workload, workload_key
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
 from mizzen.model.identity import SpiffeId
@@ -178,11 +178,11 @@ class Daemon:
 
     def _subject_for(self, identity: SpiffeId, name: str) -> Subject:
         """The telemetry in a workload's certificate: what is registered, not what anybody claims."""
-        found = self._db.value(workload, workload_key(identity.namespace, name))
+        found = registered(self._db, identity.namespace, name)
         if found is None or found.service_account != identity.service_account:
             return Subject()
         return Subject(
-            found.name, found.namespace, found.canonical_name, found.canonical_revision, "Kubernetes"
+            found.owner, found.namespace, found.canonical_name, found.canonical_revision, "Kubernetes"
         )
 
 

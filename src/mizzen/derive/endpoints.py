@@ -9,10 +9,12 @@ from mizzen.derive.authentication import accepts_mutual_tls
 from mizzen.derive.inbound import target_port
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.derive.services import service
-from mizzen.derive.workloads import selected_workloads
+from mizzen.derive.slices import SliceEndpoint, has_slices, sliced_endpoints, sliced_pods
+from mizzen.derive.topology import node_locality
+from mizzen.derive.workloads import KINDS, selected_workloads, workload
 from mizzen.incremental import Database, query
-from mizzen.model.service import ServicePort, ServiceRef
-from mizzen.model.workload import TLS_MODE_LABEL, Endpoint, Workload
+from mizzen.model.service import Service, ServicePort, ServiceRef
+from mizzen.model.workload import TLS_MODE_LABEL, Endpoint, Workload, family_of
 
 
 @query
@@ -22,32 +24,78 @@ def service_endpoints(db: Database, ref: ServiceRef, port_number: int) -> tuple[
     port = found.port(port_number) if found else None
     if found is None or port is None:
         return ()
-    workloads = selected_workloads(db, found.namespace, found.selector)
-    selected = (
-        _workload_endpoint(db, workload, port)
-        for workload in workloads
-        if UNHEALTHY(db, workload.key) is None
+    return (
+        *_of_workloads(db, found, port, "WorkloadEntry"),
+        *(_of_slices(db, found, port) if _has_slices(db, ref) else _of_workloads(db, found, port, "Pod")),
+        *_inline_endpoints(db, ref.source, port),
     )
-    return (*(endpoint for endpoint in selected if endpoint), *_inline_endpoints(db, ref.source, port))
 
 
-def _workload_endpoint(db: Database, workload: Workload, port: ServicePort) -> Endpoint | None:
-    number = target_port(port, workload.ports)
-    if number is None or not workload.address:
-        return None
+def _has_slices(db: Database, ref: ServiceRef) -> bool:
+    """Whether Kubernetes says what is behind a Service. Where nobody does, the Pods that it selects are."""
+    return ref.source.kind == "Service" and has_slices(db, ref.namespace, ref.source.name)
+
+
+def _of_workloads(db: Database, found: Service, port: ServicePort, kind: str) -> Iterator[Endpoint]:
+    for one in selected_workloads(db, kind, found.namespace, found.selector):
+        number = target_port(port, one.ports, one.container_ports)
+        ready = one.ready and UNHEALTHY(db, one.key) is None
+        addresses = one.addresses if kind == "WorkloadEntry" else _of_families(one.addresses, found)
+        if number is not None and addresses and ready:
+            hostname = one.hostname if one.subdomain in {"", found.name} else ""
+            yield _endpoint(db, one, addresses, number, hostname)
+
+
+def _of_families(addresses: tuple[str, ...], found: Service) -> tuple[str, ...]:
+    """Those addresses of a Pod that are of the service's IP families. A WorkloadEntry has the one that it has."""
+    return tuple(each for each in addresses if family_of(each) in {None, *found.families})
+
+
+def _of_slices(db: Database, found: Service, port: ServicePort) -> Iterator[Endpoint]:
+    for sliced in sliced_endpoints(db, found.namespace, found.ref.source.name, port.name):
+        if not sliced.ready:
+            continue
+        if sliced.pod is None:
+            first, *more = sliced.addresses
+            yield Endpoint(
+                first, sliced.port, tuple(more), hostname=sliced.hostname, namespace=found.namespace
+            )
+            continue
+        pod = workload(db, sliced.pod)
+        if pod is not None and UNHEALTHY(db, sliced.pod) is None:
+            yield _endpoint(db, pod, sliced.addresses, sliced.port, sliced.hostname)
+
+
+def _of_nobody(db: Database, found: Service, sliced: SliceEndpoint) -> Endpoint:
+    first, *more = sliced.addresses
     return Endpoint(
-        address=workload.address,
-        port=number,
-        labels=workload.labels,
-        mutual_tls=workload.has_proxy and accepts_mutual_tls(db, workload.namespace, workload.labels, number),
-        weight=workload.weight or 1,
-        locality=workload.locality,
-        workload=workload.name,
-        hostname=workload.name,
-        namespace=workload.namespace,
-        canonical_name=workload.canonical_name,
-        canonical_revision=workload.canonical_revision,
-        service_account=workload.service_account,
+        address=first,
+        port=sliced.port,
+        more=tuple(more),
+        locality=node_locality(db, sliced.node),
+        hostname=sliced.hostname,
+        namespace=found.namespace,
+    )
+
+
+def _endpoint(
+    db: Database, found: Workload, addresses: tuple[str, ...], port: int, hostname: str
+) -> Endpoint:
+    first, *more = addresses
+    return Endpoint(
+        address=first,
+        port=port,
+        more=tuple(more),
+        labels=found.labels,
+        mutual_tls=found.has_proxy and accepts_mutual_tls(db, found.namespace, found.labels, port),
+        weight=found.weight or 1,
+        locality=found.locality,
+        workload=found.owner,
+        hostname=hostname,
+        namespace=found.namespace,
+        canonical_name=found.canonical_name,
+        canonical_revision=found.canonical_revision,
+        service_account=found.service_account,
     )
 
 
@@ -80,9 +128,17 @@ def service_accounts(db: Database, ref: ServiceRef) -> tuple[tuple[str, str], ..
     found = service(db, ref)
     if found is None:
         return ()
-    workloads = selected_workloads(db, found.namespace, found.selector)
-    accounts = {(workload.namespace, workload.service_account) for workload in workloads}
+    accounts = {(one.namespace, one.service_account) for one in _workloads_behind(db, found)}
     for port in found.ports[:1]:  # the endpoints of a ServiceEntry are the same for every port
         inline = _inline_endpoints(db, ref.source, port)
         accounts.update((one.namespace, one.service_account) for one in inline if one.service_account)
     return tuple(sorted(accounts))
+
+
+def _workloads_behind(db: Database, found: Service) -> Iterator[Workload]:
+    """The workloads that may run a service, whatever their state."""
+    for kind in KINDS:
+        yield from selected_workloads(db, kind, found.namespace, found.selector)
+    if _has_slices(db, found.ref):
+        pods = (workload(db, key) for key in sliced_pods(db, found.namespace, found.ref.source.name))
+        yield from (pod for pod in pods if pod is not None)

@@ -50,6 +50,7 @@ class InboundScope:
     namespace: str
     labels: FrozenMap[str, str] = EMPTY
     ports: FrozenMap[str, int] = NO_PORTS
+    container_ports: FrozenMap[str, int] = NO_PORTS
     instances: tuple[Instance, ...] = ()
 
 
@@ -112,7 +113,7 @@ def _called_ports(db: Database, scope: InboundScope) -> Iterator[InboundPort]:
         ref = instance.service
         declared = service(db, ref)
         for port in reversed(declared.ports if declared else ()):
-            number = target_port(port, instance.ports)
+            number = target_port(port, instance.ports, scope.container_ports)
             if number is not None and port.protocol.is_stream:
                 yield InboundPort(number, port.protocol, ref.source, ref, port.number)
 
@@ -129,14 +130,17 @@ def _opened_ports(db: Database, key: ResourceKey, called: dict[int, InboundPort]
             yield InboundPort(port.number, protocol, key, service, service_port, index)
 
 
-def target_port(port: ServicePort, named_ports: FrozenMap[str, int]) -> int | None:
-    """Where a workload serves a service's port: its own mapping for the port's name first (WorkloadEntry.ports),
-    else the target; None where a named target is not among its ports.
+def target_port(
+    port: ServicePort, own: FrozenMap[str, int], container_ports: FrozenMap[str, int] = NO_PORTS
+) -> int | None:
+    """Where a workload serves a service's port: its own mapping for the port's name first (WorkloadEntry.ports), else the
+    target; None where a named target is not among its ports.
     """
-    own = named_ports.get(port.name)
-    if own is not None:
-        return own
-    return port.target if isinstance(port.target, int) else named_ports.get(port.target)
+    if port.name in own:
+        return own[port.name]
+    if isinstance(port.target, int):
+        return port.target
+    return own.get(port.target, container_ports.get(port.target))
 
 
 # --- what a Sidecar says about a port -------------------------------------------------------------------------

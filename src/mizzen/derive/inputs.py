@@ -6,9 +6,12 @@ from typing import Any
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.core import Service
+from mizzen.config.types.kubernetes import EndpointSlice, PodSpec, PodStatus
 from mizzen.config.types.networking import ServiceEntry, WorkloadEntry
 from mizzen.derive.hosts import service_host
 from mizzen.incremental import Index, Input
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"  # of an EndpointSlice
 
 RESOURCES: Input[ResourceKey, Resource[Any]] = Input("resource")
 """Every object of the configuration, valid and in force."""
@@ -36,10 +39,29 @@ def _kind_and_namespace(key: ResourceKey, _: Resource[Any]) -> tuple[tuple[str, 
     return ((key.kind, key.namespace),)
 
 
-def _workload_labels(key: ResourceKey, resource: Resource[Any]) -> Iterable[tuple[str, str, str]]:
-    if isinstance(resource.spec, WorkloadEntry):
+def _workload_labels(key: ResourceKey, resource: Resource[Any]) -> Iterable[tuple[str, str, str, str]]:
+    if isinstance(resource.spec, WorkloadEntry | PodSpec):
         for name, value in workload_labels(resource).items():
-            yield key.namespace, name, value
+            yield key.kind, key.namespace, name, value
+
+
+def _pod_addresses(_: ResourceKey, resource: Resource[Any]) -> Iterable[str]:
+    if isinstance(resource.spec, PodSpec) and not resource.spec.host_network:
+        yield from pod_addresses(resource)
+
+
+def pod_addresses(resource: Resource[Any]) -> tuple[str, ...]:
+    """The addresses of a Pod, the first first; none before it has any."""
+    status = resource.observed
+    if not isinstance(status, PodStatus):
+        return ()
+    found = (status.pod_ip, *(each.ip for each in status.pod_ips))
+    return tuple(dict.fromkeys(address for address in found if address))
+
+
+def _slice_service(key: ResourceKey, resource: Resource[Any]) -> Iterable[tuple[str, str]]:
+    if isinstance(resource.spec, EndpointSlice):
+        yield key.namespace, resource.labels.get(SERVICE_NAME_LABEL, "")
 
 
 def _entry_addresses(key: ResourceKey, resource: Resource[Any]) -> Iterable[tuple[str, str]]:
@@ -56,14 +78,21 @@ def _service_hosts(key: ResourceKey, resource: Resource[Any]) -> Iterable[str]:
 
 
 def workload_labels(resource: Resource[Any]) -> dict[str, str]:
-    """Labels of a WorkloadEntry: those of its spec over those of its metadata, as Istio merges them."""
-    return {**resource.labels, **resource.spec.labels}
+    """Labels of a Pod; of a WorkloadEntry those of its spec over those of its metadata, as Istio merges them."""
+    own = resource.spec.labels if isinstance(resource.spec, WorkloadEntry) else {}
+    return {**resource.labels, **own}
 
 
 BY_KIND = Index("resource_by_kind", RESOURCES, _kind)
 BY_NAMESPACE = Index("resource_by_kind_and_namespace", RESOURCES, _kind_and_namespace)
 WORKLOADS_BY_LABEL = Index("workload_by_label", RESOURCES, _workload_labels)
-"""(namespace, label, value) -> WorkloadEntries: a new workload concerns only the services that may select it."""
+"""(kind, namespace, label, value) -> workloads: a new one concerns only the services that may select it."""
+
+PODS_BY_ADDRESS = Index("pod_by_address", RESOURCES, _pod_addresses)
+
+SLICES_BY_SERVICE = Index("endpoint_slice_by_service", RESOURCES, _slice_service)
+"""(namespace, name of a Service) -> its EndpointSlices."""
+
 ENTRIES_BY_ADDRESS = Index("service_entry_by_address", RESOURCES, _entry_addresses)
 """(namespace, address) -> the ServiceEntries of a namespace that have an endpoint there."""
 

@@ -34,7 +34,8 @@ def service_names(db: Database, ref: ServiceRef) -> NameMap:
         if not is_address(endpoint.address):  # a WorkloadEntry may have a host name, or a socket's path
             continue
         for name in (host, f"{endpoint.hostname.lower()}.{host}" if endpoint.hostname else ""):
-            instances[name] = tuple(dict.fromkeys((*instances.get(name, ()), endpoint.address)))
+            known = (*instances.get(name, ()), endpoint.address, *endpoint.more)
+            instances[name] = tuple(dict.fromkeys(known))
     instances.pop("", None)
     return FrozenMap({name: Name(addresses) for name, addresses in instances.items()})
 

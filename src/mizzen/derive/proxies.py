@@ -6,6 +6,7 @@ from mizzen.derive.proxy_config import proxy_settings
 from mizzen.derive.workloads import workload
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+from mizzen.model.workload import families_of
 
 
 @query
@@ -26,7 +27,7 @@ def proxy_view(
         return None
     if agent:
         return ProxyView(kind, found.namespace, found.labels, agent=True)
-    instances = instances_at(db, found.namespace, found.address)
+    by_address = (instances_at(db, found.namespace, address) for address in found.addresses)
     return ProxyView(
         kind=kind,
         namespace=found.namespace,
@@ -34,7 +35,9 @@ def proxy_view(
         ports=found.ports,
         locality=found.locality,
         binding=binding,
-        instances=instances,
+        instances=tuple(instance for instances in by_address for instance in instances),
         service_account=service_account,
         settings=proxy_settings(found.proxy_config),
+        container_ports=found.container_ports,
+        families=families_of(found.addresses),
     )

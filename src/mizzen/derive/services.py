@@ -16,6 +16,7 @@ from mizzen.derive.protocols import port_protocol
 from mizzen.frozen import EMPTY
 from mizzen.incremental import Database, query
 from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
+from mizzen.model.workload import Family, family_of
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 
@@ -51,10 +52,19 @@ def _kubernetes_service(resource: Resource[KubernetesService], spec: KubernetesS
         ),
         addresses=tuple(address for address in cluster_ips if address != "None"),
         headless="None" in cluster_ips,
+        families=_families(spec, cluster_ips),
         external_name=spec.external_name if spec.type is ServiceType.EXTERNAL_NAME else "",
         selector=spec.selector,
         export_to=tuple(part.strip() for part in annotation.split(",") if part.strip()),
     )
+
+
+def _families(spec: KubernetesService, cluster_ips: Iterable[str]) -> frozenset[Family]:
+    """The IP families of a Service: those that it asks for, else those of its addresses; both where nothing says."""
+    if spec.ip_family_policy in {"PreferDualStack", "RequireDualStack"}:
+        return frozenset(Family)
+    asked = [family for family in Family if family.value in spec.ip_families]
+    return frozenset(asked or [family for each in cluster_ips if (family := family_of(each))] or Family)
 
 
 def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Iterator[Service]:

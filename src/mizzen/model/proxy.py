@@ -7,7 +7,7 @@ from mizzen.config.resource import ResourceKey
 from mizzen.config.types.proxy import ConnectionSettings, ProxyHeaders, Topology
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.model.service import ServiceRef
-from mizzen.model.workload import NO_PORTS
+from mizzen.model.workload import NO_PORTS, Family
 
 
 class ProxyKind(Enum):
@@ -65,6 +65,8 @@ class ProxyView:
     settings: ProxySettings = AS_THE_MESH
     service_account: str = ""  # what it may read depends on it
     agent: bool = False  # what the agent beside the proxy holds: the mesh's names and nothing else
+    container_ports: FrozenMap[str, int] = NO_PORTS
+    families: tuple[Family, ...] = (Family.IPV4,)  # in which the workload has addresses, hence listeners
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from enum import Enum
 
 from mizzen.config.resource import ResourceKey
 from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.model.workload import Family
 
 
 class Protocol(Enum):
@@ -94,6 +95,7 @@ class Service:
     resolution: Resolution = Resolution.STATIC
     mesh_external: bool = False
     headless: bool = False
+    families: frozenset[Family] = frozenset(Family)  # of its endpoints
     external_name: str = ""  # of an ExternalName Service: the host that it stands for
     selector: FrozenMap[str, str] = EMPTY
     export_to: tuple[str, ...] = ()  # empty: the mesh's default

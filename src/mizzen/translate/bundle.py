@@ -136,7 +136,7 @@ def _service_clusters(db: Database, scope: OutboundScope, ref: ServiceRef) -> tu
 
 
 def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
-    scope = InboundScope(view.namespace, view.labels, view.ports, view.instances)
+    scope = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
     for port in inbound_ports(db, scope):
         if view.binding is not None and application(db, port).port not in view.binding.app_ports:
             continue  # the application has no port behind it: the proxy would call itself

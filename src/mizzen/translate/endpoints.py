@@ -86,13 +86,18 @@ def _lb_endpoint(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.mutual_tls:
         metadata["envoy.transport_socket_match"] = struct({"tlsMode": "istio"})
     made: dict[str, Any] = {
-        "endpoint": {"address": _address(endpoint)},
+        "endpoint": _host(endpoint),
         "load_balancing_weight": {"value": endpoint.weight},
     }
     return {**made, "metadata": {"filter_metadata": metadata}} if metadata else made
 
 
-def _address(endpoint: Endpoint) -> dict[str, Any]:
+def _host(endpoint: Endpoint) -> dict[str, Any]:
+    """Of several addresses Envoy takes the first that answers (Happy Eyeballs, RFC 8305)."""
     if endpoint.address.startswith(_UNIX):
-        return {"pipe": {"path": endpoint.address.removeprefix(_UNIX)}}
-    return {"socket_address": {"address": endpoint.address, "port_value": endpoint.port}}
+        return {"address": {"pipe": {"path": endpoint.address.removeprefix(_UNIX)}}}
+    first, *more = (
+        {"address": {"socket_address": {"address": address, "port_value": endpoint.port}}}
+        for address in (endpoint.address, *endpoint.more)
+    )
+    return {**first, "additional_addresses": more} if more else first

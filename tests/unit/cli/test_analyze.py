@@ -149,10 +149,10 @@ def test_the_workloads_of_a_lab_count(folder, capsys):
 
 
 def test_a_kind_without_effect_is_told_once(folder, capsys):
-    pods = "".join(
-        f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}}}\nspec: {{}}\n---\n" for number in range(3)
+    maps = "".join(
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{number}}}\n---\n" for number in range(3)
     )
-    (folder / "pods.yaml").write_text(pods)
+    (folder / "maps.yaml").write_text(maps)
     _, out, _ = ran(capsys, "validate")
     assert out.count("MZ0103") == 1
     assert "(and so for 2 objects more)" in out

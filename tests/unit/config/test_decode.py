@@ -405,7 +405,6 @@ def test_kubernetes_kinds_are_read_leniently_and_istios_strictly():
     assert lines(
         "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {nodeName: 1, hostNetwork: on, subdomain: []}\n"
     ) == [
-        ("MZ0103", "2:1", "has no effect yet: Mizzen does not implement Pod"),
         ("MZ0021", "4:18", "expected a text, found the number 1"),
         ("MZ0021", "4:49", "expected a text, found a list"),
     ]

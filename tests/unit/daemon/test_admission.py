@@ -6,6 +6,7 @@ from mizzen.daemon.admission import AGENT, HTTP_PROXY_PORT, admit
 from mizzen.derive.proxies import proxy_view
 from mizzen.frozen import FrozenMap
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+from mizzen.model.workload import Family
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
 from tests.support.mesh import Mesh
@@ -48,6 +49,23 @@ def test_an_agent_is_told_from_the_proxy_beside_it_by_its_program():
     assert agent.key == proxy.key
     view = mesh.db.value(proxy_view, *agent.view_key)
     assert view == ProxyView(ProxyKind.SIDECAR, "shop", FrozenMap({"app": "cart"}), agent=True)
+
+
+def test_a_pod_is_a_workload_too():
+    mesh = Mesh(
+        """
+apiVersion: v1
+kind: Pod
+metadata: {name: cart-0, namespace: shop, labels: {app: cart}}
+spec: {serviceAccountName: cart, containers: [{name: cart, ports: [{name: web, containerPort: 8080}]}]}
+status: {phase: Running, podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}]}
+"""
+    )
+    proxy = admit(mesh.db, Peer(CART, "10.0.0.1:5", 1e10), Node(NODE, "", {}))
+    assert str(proxy.key) == "Pod shop/cart-0"
+    view = mesh.db.value(proxy_view, *proxy.view_key)
+    assert view is not None
+    assert (view.container_ports, view.families) == ({"web": 8080}, (Family.IPV4, Family.IPV6))
 
 
 def test_without_a_certificate_nobody_is_let_in():

@@ -1,7 +1,8 @@
 """Kubernetes' kinds that the mesh reads besides Service (core.py): pods and what makes them, and what surrounds them.
 
 These kinds have hundreds of fields that do not concern a mesh. Typed are those that it reads; all others are let through
-unread, so a wrong name among them is not found here (the API server finds it). What Kubernetes reports in `status` is not read.
+unread, so a wrong name among them is not found here (the API server finds it). Of what Kubernetes reports in `status` only a
+Pod's is read, which has its addresses.
 
 Where a kind has a `spec`, that is a Resource's spec. Kinds without one (Secret, ConfigMap, EndpointSlice ...) are read whole:
 the type holds the object's members beside metadata.
@@ -79,6 +80,24 @@ class PodSpec(LenientMessage):
     security_context: FrozenMap[str, Any] = FrozenMap()  # of all containers that say nothing else
     subdomain: str = ""  # with hostname: a DNS name under a headless Service
     hostname: str = ""  # "": the pod's name
+
+
+class PodIP(LenientMessage):
+    ip: str = ""  # IPv4 or IPv6
+
+
+class PodCondition(LenientMessage):
+    type: str = ""  # Ready is read
+    status: str = ""  # True, False or Unknown
+
+
+class PodStatus(LenientMessage):
+    """What the platform reports of a Pod."""
+
+    phase: str = ""  # Pending, Running, Succeeded, Failed or Unknown
+    pod_ip: str = field(default="", name="podIP")  # the first of pod_ips
+    pod_ips: tuple[PodIP, ...] = field(default=(), name="podIPs")  # one an IP family
+    conditions: tuple[PodCondition, ...] = ()  # its health
 
 
 class PodTemplateSpec(LenientMessage):
