@@ -19,7 +19,7 @@ from mizzen.incremental import Database
 from mizzen.model.proxy import OutboundScope
 from mizzen.rpc.peer import Peer
 from mizzen.sources.change import Change
-from mizzen.translate import routes
+from mizzen.translate import routes, virtual_hosts
 from mizzen.xds.catalog import Node
 from mizzen.xds.resource import CLUSTER, ROUTE, SECRET, Snapshot, discovery_resource
 from mizzen.xds.status import SessionStatus, SyncState, TypeStatus
@@ -144,7 +144,7 @@ def test_a_refused_resource_that_is_no_more_has_no_origins(world):
 
 def test_a_bug_is_a_diagnostic_and_no_failure_of_the_api(world, monkeypatch):
     def fails(db, *_):
-        routes.http_services(db, OutboundScope("shop"), 80)
+        virtual_hosts.http_services(db, OutboundScope("shop"), 80)
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(routes.sidecar_routes, "function", fails)
