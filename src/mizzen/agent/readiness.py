@@ -1,4 +1,4 @@
-"""When the workload may get traffic: it has its certificate, and Envoy has its configuration from the daemon."""
+"""When the workload may get traffic: it has its certificate, Envoy its configuration and the DNS its names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,15 +12,18 @@ _LIVE: Final = 0  # server.state
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`has_certificate` tells whether the agent holds one."""
+    """`has_certificate` and `has_names` tell whether the agent has been given them."""
 
     admin: EnvoyAdmin
     has_certificate: Callable[[], bool]
+    has_names: Callable[[], bool]
 
     async def missing(self) -> str:
         """What is missing, in words; empty when the workload is ready."""
         if not self.has_certificate():
             return "no certificate from the daemon yet"
+        if not self.has_names():
+            return "no names from the daemon yet"
         try:
             return missing_in(await self.admin.stats(_STATS))
         except AdminError as error:

@@ -56,7 +56,9 @@ class Agent:
         self._names = NameDiscovery(daemon, settings.node_id, settings.namespace, captures_ipv6=False)
         self._certificates = Certificates(settings, daemon, self._publish)
         self._admin = EnvoyAdmin(Path(ADMIN_SOCKET))
-        self._readiness = Readiness(self._admin, lambda: self._credentials is not None)
+        self._readiness = Readiness(
+            self._admin, lambda: self._credentials is not None, lambda: self._names.table is not None
+        )
         self._health = HealthReporter(daemon, settings.node_id, lambda: self._credentials)
         servers = settings.dns_upstream or configured_servers(RESOLVER_FILE)
         self._upstream = Upstream(servers, own_mark)

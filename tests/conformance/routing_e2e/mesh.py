@@ -51,7 +51,9 @@ class Mesh:
 
     def service_address(self, service: str) -> str:
         namespace, _, name = service.partition("/")
-        return str(self.admin("/api/v1/names")["names"][f"{name}.{namespace}.svc.cluster.local"][0])
+        return str(
+            self.admin("/api/v1/names")["names"][f"{name}.{namespace}.svc.cluster.local"]["addresses"][0]
+        )
 
     async def apply(self, objects: Sequence[Json]) -> list[str]:
         """Put these objects in force instead of the last; answers what the mesh says against them."""

@@ -33,7 +33,12 @@ def test_no_statistics_at_all_is_not_ready():
     assert missing_in({}) != ""
 
 
-async def test_the_certificate_comes_first(tmp_path):
+async def test_the_certificate_comes_first_and_then_the_names(tmp_path):
     admin = EnvoyAdmin(Path(tmp_path / "none"))
-    assert await Readiness(admin, lambda: False).missing() == "no certificate from the daemon yet"
-    assert "does not answer" in await Readiness(admin, lambda: True).missing()
+    for certificate, names, missing in (
+        (False, False, "no certificate from the daemon yet"),
+        (True, False, "no names from the daemon yet"),
+        (True, True, "does not answer"),
+    ):
+        readiness = Readiness(admin, lambda held=certificate: held, lambda held=names: held)
+        assert missing in await readiness.missing()
