@@ -1,7 +1,7 @@
 """The language of tests/specs: Markdown in which one `##` heading is one behaviour and one test.
 
     ```yaml      configuration: one or several blocks, before the first check
-    ```view      whose configuration it is: namespace, labels, kind, ports, locality, binding; address, where services name it
+    ```view      whose configuration it is: namespace, labels, kind, ports, locality, binding; address, where services name it, annotation
     ```mesh      what no YAML says: trust_domain, unhealthy (workloads as namespace/name)
     Envoy: `clusters["outbound|80||a.shop.svc.cluster.local"].type`
     Agent: `names["a.shop.svc.cluster.local"]`       what the agent beside that proxy answers DNS with
@@ -22,6 +22,7 @@ from google.protobuf.json_format import MessageToDict
 
 from mizzen.derive.inbound import instances_at
 from mizzen.derive.inputs import UNHEALTHY
+from mizzen.derive.proxy_config import proxy_settings
 from mizzen.derive.workloads import workload_key
 from mizzen.frozen import FrozenMap
 from mizzen.model.proxy import Binding, ProxyKind, ProxyView
@@ -90,6 +91,7 @@ class Spec:
             instances=self.loaded.db.value(instances_at, namespace, address),
             container_ports=FrozenMap(given.pop("container_ports", {})),
             families=tuple(map(Family, given.pop("families", ("IPv4",)))),
+            settings=proxy_settings(given.pop("annotation", "")),
         )
         if given:
             raise SpecError(f'"{self.title}": a view has no {", ".join(given)}')

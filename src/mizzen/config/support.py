@@ -108,7 +108,9 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath"
                 " interceptionMode tracing sds envoyAccessLogService envoyMetricsService extraStatTags"
                 " gatewayTopology meshId readinessProbe caCertificatesPem image privateKeyProvider"
-                " proxyHeaders fileFlushInterval fileFlushMinSizeKb statsCompression connectionSettings",
+                " proxyHeaders.metadataExchangeHeaders proxyHeaders.preserveHttp1HeaderCase proxyHeaders.xForwardedHost"
+                " fileFlushInterval fileFlushMinSizeKb statsCompression"
+                " connectionSettings.clusterPerConnectionBufferLimitBytes connectionSettings.listenerConnectionLimit",
             ),
             "spec.defaultHttpRetryPolicy.retryRemoteLocalities",
         ),

@@ -11,6 +11,7 @@ from mizzen.derive.destination_rules import rules_for, subset_names
 from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import InboundScope, application, inbound_ports, own_address
+from mizzen.derive.mesh import mesh_config
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.services import service
 from mizzen.derive.visibility import visible_ports, visible_services
@@ -32,6 +33,7 @@ from mizzen.translate.listeners.outbound.listener import outbound_listener
 from mizzen.translate.listeners.outbound.plan import PlannedListener, planned_listeners
 from mizzen.translate.name_table import NAME_TABLE, name_tables
 from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
+from mizzen.translate.patches.settings import in_force
 from mizzen.translate.routes import all_ports_routes, http_proxy_routes, sidecar_routes, sniffed_routes
 from mizzen.translate.secrets import client_secrets, gateway_secrets, sidecar_secrets
 from mizzen.translate.unknown import unknown_traffic
@@ -48,7 +50,7 @@ class ResourceSet:
     own: tuple[ResourceRef, ...]
     common: Any = None  # Query[..., tuple[ResourceRef, ...]]; of other types, too
     arguments: tuple[Any, ...] = ()
-    patching: Patching | None = None  # the EnvoyFilters that hold for what is in it
+    patching: Patching | None = None  # what EnvoyFilters and the proxy's settings change in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
         else:
             own += _explicit_proxy(scope, view.binding)
-    patching = Patching(envoy_filters_for(db, view.namespace, view.labels), view.kind)
+    filters = envoy_filters_for(db, view.namespace, view.labels)
+    patching = Patching(filters, view.kind, in_force(mesh_config(db), view.settings))
     return Bundle(
         tuple(
             ResourceSet(

@@ -30,6 +30,7 @@ LISTENER_PARTS = ROUTE_PARTS | {
     ApplyTo.NETWORK_FILTER,
     ApplyTo.HTTP_FILTER,
 }
+INBOUND = 1  # envoy.config.core.v3.TrafficDirection
 
 
 def patch_listener(listener: Listener, patch: EnvoyConfigObjectPatch) -> bool:
@@ -55,8 +56,8 @@ def patch_listener(listener: Listener, patch: EnvoyConfigObjectPatch) -> bool:
         return edit(
             listener.filter_chains, FilterChain, patch, lambda chain: _chain_matches(chain, chain_match)
         )
-    chains = [chain for chain in _chains(listener) if _chain_is_meant(listener, chain, match)]
-    changed = [_patch_chain(chain, patch, match) for chain in chains]  # all of them, not the first alone
+    meant = [chain for chain in chains(listener) if _chain_is_meant(listener, chain, match)]
+    changed = [_patch_chain(chain, patch, match) for chain in meant]  # all of them, not the first alone
     return any(changed)
 
 
@@ -69,7 +70,7 @@ def listener_matches(listener: Listener, match: ListenerMatch) -> bool:
     return any(_port(chain) == match.port_number for chain in listener.filter_chains)
 
 
-def _chains(listener: Listener) -> Iterator[FilterChain]:
+def chains(listener: Listener) -> Iterator[FilterChain]:
     yield from listener.filter_chains
     if listener.HasField("default_filter_chain"):
         yield listener.default_filter_chain

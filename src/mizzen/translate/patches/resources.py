@@ -18,7 +18,7 @@ from mizzen.config.types.envoy_filter import (
 from mizzen.derive.envoy_filters import FilterKeys, patches
 from mizzen.derive.inputs import BY_KIND
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import ProxyKind
+from mizzen.model.proxy import AS_THE_MESH, ProxyKind, ProxySettings
 from mizzen.proto.api import (
     Cluster,
     FilterChain,
@@ -32,8 +32,9 @@ from mizzen.proto.api import (
 )
 from mizzen.translate.built import Built, Origin, ResourceRef, built
 from mizzen.translate.patches.clusters import cluster_matches, patch_cluster
-from mizzen.translate.patches.listeners import LISTENER_PARTS, listener_matches, patch_listener
+from mizzen.translate.patches.listeners import INBOUND, LISTENER_PARTS, listener_matches, patch_listener
 from mizzen.translate.patches.routes import ROUTE_PARTS, patch_routes
+from mizzen.translate.patches.settings import settle_listener, settle_routes
 from mizzen.translate.patches.values import UnusableError, operation, value
 from mizzen.xds.resource import CLUSTER, LISTENER, ROUTE
 
@@ -60,14 +61,17 @@ _WHOLE = {CLUSTER: frozenset({ApplyTo.CLUSTER}), LISTENER: frozenset({ApplyTo.LI
 
 @dataclass(frozen=True, slots=True)
 class Patching:
-    """Which EnvoyFilters hold for a proxy, and what kind of proxy it is."""
+    """Which EnvoyFilters hold for a proxy, what kind of proxy it is, and what its settings are."""
 
     filters: FilterKeys
     kind: ProxyKind
+    settings: ProxySettings = AS_THE_MESH
 
 
 def is_patched(db: Database, patching: Patching, type_url: str) -> bool:
-    """Whether these EnvoyFilters say anything at all about a type of resource."""
+    """Whether anything at all is said about a type of resource."""
+    if type_url in {LISTENER, ROUTE} and patching.settings != AS_THE_MESH:
+        return True
     return type_url in _PARTS and bool(patches(db, patching.filters, _PARTS[type_url][0]))
 
 
@@ -131,6 +135,7 @@ def patched(db: Database, ref: ResourceRef, patching: Patching) -> Built:
     """
     made: Built = ref.build(db, *ref.arguments)
     message = _message(made, ref.type_url)
+    _settle(message, patching)
     origins: list[Origin] = []
     for key, index, patch in patches(db, patching.filters, _PARTS[ref.type_url][0]):
         if not _context_matches(patch, patching.kind, ref, message):
@@ -141,9 +146,16 @@ def patched(db: Database, ref: ResourceRef, patching: Patching) -> Built:
             continue
         if changed:
             origins.append(_origin(key, index))
-    if not origins:
+    if not origins and patching.settings == AS_THE_MESH:
         return made
     return built(ref.type_url, message, (*made.origins, *origins), made.resource.warms)
+
+
+def _settle(message: Any, patching: Patching) -> None:
+    if isinstance(message, Listener):
+        settle_listener(message, patching.settings, edge=patching.kind is ProxyKind.GATEWAY)
+    elif isinstance(message, RouteConfiguration):
+        settle_routes(message, patching.settings)
 
 
 def _message(made: Built, type_url: str) -> Any:
@@ -160,7 +172,7 @@ def _context_matches(
     context = _context_of(patch)
     if kind is ProxyKind.GATEWAY:
         return context in {PatchContext.ANY, PatchContext.GATEWAY}
-    inbound = ref.inbound or (isinstance(message, Listener) and message.traffic_direction == 1)
+    inbound = ref.inbound or (isinstance(message, Listener) and message.traffic_direction == INBOUND)
     own = PatchContext.SIDECAR_INBOUND if inbound else PatchContext.SIDECAR_OUTBOUND
     return context in {PatchContext.ANY, own}
 

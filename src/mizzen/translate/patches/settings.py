@@ -1,6 +1,6 @@
-"""What a proxy's own settings change in its HTTP connection managers: headers that it adds, limits of its connections.
+"""What the settings of a proxy change in what is made for all: headers that it adds, limits of its connections.
 
-Source: Istio's ProxyConfig: `proxyHeaders`, `gatewayTopology` (of gateways only), `connectionSettings`.
+Source: Istio's ProxyConfig: `proxyHeaders`, `connectionSettings`.
 """
 
 from datetime import timedelta
@@ -14,10 +14,13 @@ from mizzen.config.types.proxy import (
     HeadersWithUnderscoresAction,
     PathWithEscapedSlashesAction,
     ProxyHeaders,
-    Topology,
 )
 from mizzen.model.proxy import ProxySettings
-from mizzen.proto.api import HttpConnectionManager
+from mizzen.proto.api import HttpConnectionManager, Listener, RouteConfiguration, Router
+from mizzen.translate.built import pack
+from mizzen.translate.filter_order import ROUTER
+from mizzen.translate.listeners.network import HTTP
+from mizzen.translate.patches.listeners import INBOUND, chains
 
 # Envoy's recommendation for what faces the internet ("Configuring Envoy as an edge proxy").
 _EDGE = ConnectionSettings(
@@ -39,46 +42,46 @@ _UNDERSCORES = {
 
 
 def in_force(mesh: MeshConfig, own: ProxySettings) -> ProxySettings:
-    """The proxy's own settings, each over the mesh's."""
+    """The proxy's own settings, each over the mesh's; without the topology, which gateway listeners read themselves."""
     default = mesh.default_config
     return ProxySettings(
-        own.headers or default.proxy_headers,
-        own.topology or default.gateway_topology,
-        own.connections or default.connection_settings,
+        headers=own.headers or default.proxy_headers,
+        connections=own.connections or default.connection_settings,
     )
 
 
-def suppresses_envoy_headers(settings: ProxySettings) -> bool:
-    """Whether the router leaves out what only helps to debug, such as the upstream's time."""
+def settle_listener(listener: Listener, settings: ProxySettings, *, edge: bool) -> None:
+    """Change a listener as the settings say. `edge`: of a gateway."""
+    limit = (
+        settings.connections and _profiled(settings.connections).listener_per_connection_buffer_limit_bytes
+    )
+    if limit:
+        listener.per_connection_buffer_limit_bytes.value = limit
+    identifies = edge or listener.traffic_direction == INBOUND
+    for item in (item for chain in chains(listener) for item in chain.filters if item.name == HTTP):
+        manager = HttpConnectionManager.FromString(item.typed_config.value)
+        _settle_manager(manager, settings, identifies=identifies)
+        item.typed_config.CopyFrom(pack(manager))
+
+
+def settle_routes(config: RouteConfiguration, settings: ProxySettings) -> None:
+    """Change routes as the settings say: which try a request is, is told to applications by x-envoy-attempt-count."""
     headers = settings.headers
-    return bool(headers and headers.envoy_debug_headers and headers.envoy_debug_headers.disabled)
+    if headers and headers.attempt_count and headers.attempt_count.disabled:
+        for host in config.virtual_hosts:
+            host.include_request_attempt_count = False
 
 
-def counts_attempts(settings: ProxySettings) -> bool:
-    """Whether an application is told by x-envoy-attempt-count which try a request is."""
-    headers = settings.headers
-    return not (headers and headers.attempt_count and headers.attempt_count.disabled)
-
-
-def buffer_limit(settings: ProxySettings) -> int | None:
-    """Bytes that a listener buffers for a connection."""
-    connections = settings.connections
-    return _profiled(connections).listener_per_connection_buffer_limit_bytes if connections else None
-
-
-def apply_settings(manager: HttpConnectionManager, settings: ProxySettings, *, edge: bool) -> None:
-    """Change a connection manager as the settings say. `edge`: of a gateway."""
-    if settings.topology is not None and edge:
-        _topology(manager, settings.topology)
+def _settle_manager(manager: HttpConnectionManager, settings: ProxySettings, *, identifies: bool) -> None:
+    """`identifies`: the peer may show a certificate of which the application is told."""
     if settings.headers is not None:
         _headers(manager, settings.headers)
+        if identifies:
+            _identity_headers(manager, settings.headers)
     if settings.connections is not None:
         _connections(manager, _profiled(settings.connections))
-
-
-def _topology(manager: HttpConnectionManager, topology: Topology) -> None:
-    manager.xff_num_trusted_hops = topology.num_trusted_proxies
-    _forward_certificate(manager, topology.forward_client_cert_details)
+    if manager.HasField("route_config"):
+        settle_routes(manager.route_config, settings)
 
 
 def _forward_certificate(manager: HttpConnectionManager, details: ForwardClientCertDetails) -> None:
@@ -87,7 +90,7 @@ def _forward_certificate(manager: HttpConnectionManager, details: ForwardClientC
         manager.forward_client_cert_details = forward.Value(details.value)
 
 
-def _headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> None:
+def _identity_headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> None:
     _forward_certificate(manager, headers.forwarded_client_cert)
     parts = headers.set_current_client_cert_details
     if parts is not None:
@@ -97,6 +100,9 @@ def _headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> None:
         told.uri = parts.uri is not False
         told.cert = bool(parts.cert)
         told.chain = bool(parts.chain)
+
+
+def _headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> None:
     if headers.request_id is not None and headers.request_id.disabled:
         manager.generate_request_id.value = False
     if headers.server is not None:
@@ -108,6 +114,11 @@ def _headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> None:
             manager.server_name = headers.server.value
     if headers.x_forwarded_port is not None and headers.x_forwarded_port.enabled:
         manager.append_x_forwarded_port = True
+    if headers.envoy_debug_headers is not None and headers.envoy_debug_headers.disabled:
+        for item in (found for found in manager.http_filters if found.name == ROUTER):
+            router = Router.FromString(item.typed_config.value)
+            router.suppress_envoy_headers = True
+            item.typed_config.CopyFrom(pack(router))
 
 
 def _profiled(given: ConnectionSettings) -> ConnectionSettings:
