@@ -3,23 +3,28 @@
 Each case is a mesh, a proxy of it and a connection. The proxy's whole configuration is generated, and the connection is matched
 against it in process, as Envoy matches (tests/support/simulation). Route tables are looked up by domain.
 
-Two names are taken as equal to Istio's, because what differs is Istio's simulation and not the mesh:
+Names are taken as equal to Istio's, because what differs is Istio's simulation and not the mesh:
 
 - It knows no DNS domain, so that a short name becomes "a.default" there and "a.default.svc.cluster.local" here.
 - The filter chains of a Sidecar's ingress without `bind` are named after the workload's own address (1.1.1.1 in the simulation).
   Replicas share their configuration here, so the wildcard stands in its place.
+
+Which address of Istio's pool a host is given is neither mesh's promise: where a case calls one, it is the one given here.
 """
 
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from mizzen.config.decode import decode
+from mizzen.derive.addresses import allocated_addresses
 from mizzen.derive.inbound import instances_at
 from mizzen.derive.inputs import RESOURCES
 from mizzen.frozen import FrozenMap
+from mizzen.model.name import IPV4_POOL
 from mizzen.model.proxy import ProxyKind, ProxyView
 from mizzen.proto.api import RouteConfiguration
 from mizzen.xds.resource import LISTENER, ROUTE
@@ -61,7 +66,8 @@ def _outcome(case: Mapping[str, Any], group: str, differs: Any) -> Outcome:
 
 def _call_differs(case: Mapping[str, Any]) -> str:
     """What is not as expected; "" where all is."""
-    verdict = simulate(_configuration(case), _call(case["call"], case["proxy"]))
+    call, expected = _with_own_address(case)
+    verdict = simulate(_configuration(case), _call(call, case["proxy"]))
     made = {
         "error": verdict.refusal.value if verdict.refusal else "",
         "listener": verdict.listener,
@@ -71,13 +77,23 @@ def _call_differs(case: Mapping[str, Any]) -> str:
         "route": verdict.route,
         "cluster": verdict.cluster,
     }
-    expected = {"error": "", **case["expect"]}
-    asked = made if expected.pop("strict", False) else expected
+    asked = made if expected.pop("strict", False) else {"error": "", **expected}
     return ", ".join(
         f"{name}: expected {expected.get(name, '')!r}, got {made[name]!r}"
         for name in asked
         if _comparable(expected.get(name, "")) != _comparable(made[name])
     )
+
+
+def _with_own_address(case: Mapping[str, Any]) -> tuple[Json, Json]:
+    """The call and what is expected of it, with the address that our mesh gives to the host."""
+    given = case["call"].get("address", _DESTINATION)
+    if ip_address(given) not in IPV4_POOL:
+        return case["call"], dict(case["expect"])
+    allocated = _mesh(_objects(case)).db.value(allocated_addresses)
+    own = next(found[0] for (_, host), found in allocated.items() if host == case["call"].get("host"))
+    call, expected = json.loads(json.dumps([case["call"], case["expect"]]).replace(given, own))
+    return call, expected
 
 
 def _comparable(name: str) -> str:
@@ -120,10 +136,14 @@ def _call(given: Mapping[str, Any], proxy: Mapping[str, Any]) -> Call:
 
 
 def _configuration(case: Mapping[str, Any]) -> Configuration:
+    return _generated(json.dumps(case["proxy"]), _objects(case))
+
+
+def _objects(case: Mapping[str, Any]) -> str:
     objects = [*case["config"], *case["kubernetes"]]
     if "mesh_config" in case:
         objects.append(_mesh_config(case["mesh_config"]))
-    return _generated(json.dumps(case["proxy"]), json.dumps(objects))
+    return json.dumps(objects)
 
 
 def _mesh_config(spec: Mapping[str, Any]) -> Json:
@@ -134,6 +154,14 @@ def _mesh_config(spec: Mapping[str, Any]) -> Json:
 @lru_cache(maxsize=8)
 def _generated(proxy: str, objects: str) -> Configuration:
     """The configuration of a proxy. Neighbouring cases have it in common."""
+    mesh = _mesh(objects)
+    view = _view(mesh, json.loads(proxy))
+    listeners = mesh.messages(view, LISTENER).values()
+    return Configuration(list(listeners), mesh.messages(view, ROUTE))
+
+
+@lru_cache(maxsize=8)
+def _mesh(objects: str) -> Mesh:
     mesh = Mesh()
     with mesh.db.batch():
         for item in json.loads(objects):
@@ -141,9 +169,7 @@ def _generated(proxy: str, objects: str) -> Configuration:
             # Istio's simulation validates nothing: what is broken takes part as far as it can be read.
             for located in (*decoded.located, *decoded.salvaged):
                 mesh.db.set(RESOURCES, located.resource.key, located.resource)
-    view = _view(mesh, json.loads(proxy))
-    listeners = mesh.messages(view, LISTENER).values()
-    return Configuration(list(listeners), mesh.messages(view, ROUTE))
+    return mesh
 
 
 def _view(mesh: Mesh, proxy: Mapping[str, Any]) -> ProxyView:

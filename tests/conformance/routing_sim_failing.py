@@ -34,5 +34,4 @@ FAILING: Mapping[str, str] = {
     "TestInboundSidecarTLSModes/sidecar http over mTLS mutual mode with peer auth on port disabled/http over tls": _INBOUND,
     "TestInboundSidecarTLSModes/sidecar tcp over mTLS mutual mode with peer auth on port disabled/plaintext": _INBOUND,
     "TestInboundSidecarTLSModes/sidecar tcp over mTLS mutual mode with peer auth on port disabled/http over tls": _INBOUND,
-    "TestServiceEntryDuplicatedHostname/service entries with reused hosts should have auto allocated the same IP address/service entries with reused hosts should have auto allocated the same IP address/HTTPS call": _OUTBOUND,
 }
