@@ -1,5 +1,7 @@
 """The engine's claims for a whole mesh, by its log: what a change re-runs, and above all what it does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from mizzen.config.decode import decode
@@ -61,6 +63,7 @@ RESOURCE_QUERIES = {
     "outbound_listener",
     "outbound_listeners",
     "references",
+    "service_clusters",
     "sidecar_hosts",
     "sidecar_routes",
     "sniffed_routes",
@@ -300,3 +303,78 @@ def test_workloads_that_no_route_tells_apart_share_their_routes() -> None:
     shared = watched.views[first].keys() & watched.views[second].keys()
     differing = {slot for slot in shared if watched.views[first][slot] != watched.views[second][slot]}
     assert {name for _, name in differing} == {"virtualInbound"}
+
+
+EJECTING_RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: s1, namespace: shop}}
+spec: {{host: s1, trafficPolicy: {{outlierDetection: {{interval: {interval}}}}}}}
+"""
+WEST, EAST = (replace(SHOP, locality=locality) for locality in ("eu/west", "eu/east"))
+
+
+def shared(watched: Watched, first: ProxyView, second: ProxyView) -> tuple[set[str], set[str]]:
+    """The names of the resources that two views hold as one, and of those that they hold apart."""
+    one, other = watched.views[first], watched.views[second]
+    assert one.keys() == other.keys()
+    apart = {slot for slot in one if one[slot] != other[slot]}
+    return {name for _, name in one.keys() - apart}, {name for _, name in apart}
+
+
+def test_where_callers_stand_makes_no_difference_without_a_setting() -> None:
+    watched = Watched(mesh_of(10).db, WEST, EAST)
+    assert shared(watched, WEST, EAST)[1] == set()
+
+
+def test_a_locality_setting_for_one_service_leaves_all_others_shared() -> None:
+    mesh = mesh_of(10)
+    watched = Watched(mesh.db, WEST, EAST)
+    with mesh.db.recording() as log:
+        mesh.apply(EJECTING_RULE.format(interval="1s"))
+        changed = watched.refresh()
+    own = {f"outbound|{port}||s1.shop.svc.cluster.local" for port in (80, 9000)}
+    assert shared(watched, WEST, EAST)[1] == own  # their endpoints: the clusters themselves are the same
+    listener = {name for name in names(changed) if name.startswith("Listener ")}  # its key names the rules
+    assert set(names(changed)) - listener == {
+        f"{kind} {name}" for kind in ("Cluster", "ClusterLoadAssignment") for name in own
+    }
+    assert [name for name, _ in log.ran].count("service_clusters") == 2  # of s1 alone, once for each place
+    with mesh.db.recording() as log:
+        mesh.apply(EJECTING_RULE.format(interval="2s"))
+        changed = watched.refresh()
+    assert names(changed) == [f"Cluster {name}" for name in sorted(own)]
+    assert not {"outbound_clusters", "service_clusters", "load_assignment"} & set(queries(log))
+
+
+def test_a_moved_endpoint_of_a_service_with_localities_reruns_its_endpoints_once_for_each_place() -> None:
+    mesh = mesh_of(10)
+    mesh.apply(EJECTING_RULE.format(interval="1s"))
+    watched = Watched(mesh.db, WEST, EAST)
+    with mesh.db.recording() as log:
+        mesh.apply(WORKLOAD.format(name="s1", namespace="shop", address="10.7.7.7"))
+        assert len(watched.refresh()) == 4
+    assert queries(log).count("load_assignment") == 4
+    assert not RESOURCE_QUERIES & set(queries(log))
+
+
+SELECTIVE_RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: s2, namespace: shop}
+spec:
+  host: s2
+  workloadSelector: {matchLabels: {version: v1}}
+  trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}
+"""
+
+
+def test_a_rule_for_selected_callers_tells_only_its_service_apart() -> None:
+    mesh = mesh_of(5)
+    mesh.apply(SELECTIVE_RULE)
+    picked, other = sidecar("shop", app="s1", version="v1"), sidecar("shop", app="s1", version="v2")
+    watched = Watched(mesh.db, picked, other)
+    one, two = watched.resources(picked), watched.resources(other)
+    differing = {slot for slot in one if one[slot].version != two[slot].version}
+    clusters = {name for _, name in differing if name != "virtualInbound"}
+    assert clusters == {f"outbound|{port}||s2.shop.svc.cluster.local" for port in (80, 9000)}

@@ -1,5 +1,6 @@
 """Incremental equals from scratch, for every byte of every resource of several views."""
 
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -18,7 +19,7 @@ from tests.support.watched import Watched, from_scratch
 VIEWS = (
     sidecar("shop", app="a", version="v1"),
     sidecar("shop", app="a", version="v2"),
-    sidecar("bank", app="b"),
+    replace(sidecar("bank", app="b"), locality="eu/two"),
     sidecar("bank", app="a", binding=Binding("127.1.0.1", 15002, FrozenMap({8080: 18080}))),
     *(gateway("shop", app=app) for app in APPS),
 )

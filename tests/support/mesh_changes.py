@@ -119,7 +119,7 @@ def _workload_entries(draw: st.DrawFn) -> Resource[Any]:
         labels={"app": draw(apps), "version": draw(versions), **sidecar},
         serviceAccount=draw(st.sampled_from((None, "front", "back"))),
         weight=draw(st.sampled_from((None, 3))),
-        locality=draw(st.sampled_from((None, "eu/one"))),
+        locality=draw(st.sampled_from((None, "eu/one", "eu/two", "us/one"))),
         ports=draw(st.sampled_from((None, {"web": 8081}))),
     )
     metadata = {"name": draw(st.sampled_from(("w-0", "w-1", "w-2"))), "namespace": draw(namespaces)}
@@ -243,6 +243,13 @@ def _destination_rules(draw: st.DrawFn) -> Resource[Any]:
             {"loadBalancer": {"consistentHash": {"httpHeaderName": "x"}}},
             {"portLevelSettings": [{"port": {"number": 80}, "loadBalancer": {"simple": "RANDOM"}}]},
             {"outlierDetection": {"consecutive5xxErrors": 3}},
+            {"loadBalancer": {"localityLbSetting": {"distribute": [{"from": "eu/*", "to": {"eu/*": 100}}]}}},
+            {
+                "loadBalancer": {"localityLbSetting": {"failoverPriority": ["version"]}},
+                "outlierDetection": {"interval": "1s"},
+            },
+            {"loadBalancer": {"zoneAwareLbSetting": {"enabled": True}}, "proxyProtocol": {"version": "V2"}},
+            {"connectionPool": {"tcp": {"maxConnections": 3}}, "retryBudget": {"percent": 10}},
         )
     )
     subset = st.builds(
@@ -250,9 +257,11 @@ def _destination_rules(draw: st.DrawFn) -> Resource[Any]:
         versions,
         policy,
     )
+    selector = draw(st.sampled_from((None, {"matchLabels": {"version": "v1"}})))
     spec = _given(
         host=draw(hosts),
-        exportTo=draw(export_to),
+        exportTo=["."] if selector else draw(export_to),
+        workloadSelector=selector,
         trafficPolicy=draw(policy),
         subsets=draw(st.lists(subset, max_size=2, unique_by=lambda s: s["name"])),
     )

@@ -2,7 +2,7 @@
 
     ```yaml      configuration: one or several blocks, before the first check
     ```view      whose configuration it is: namespace, labels, kind, ports, locality, binding; address, where services name it, annotation
-    ```mesh      what no YAML says: trust_domain, unhealthy (workloads as namespace/name)
+    ```mesh      what no YAML says: trust_domain, unhealthy and not_ready (workloads as namespace/name)
     Envoy: `clusters["outbound|80||a.shop.svc.cluster.local"].type`
     Agent: `names["a.shop.svc.cluster.local"]`       what the agent beside that proxy answers DNS with
     ```yaml      what that path must be: the snapshot
@@ -21,7 +21,7 @@ import yaml
 from google.protobuf.json_format import MessageToDict
 
 from mizzen.derive.inbound import instances_at
-from mizzen.derive.inputs import UNHEALTHY
+from mizzen.derive.inputs import DRAINING, UNHEALTHY
 from mizzen.derive.proxy_config import proxy_settings
 from mizzen.derive.workloads import workload_key
 from mizzen.frozen import FrozenMap
@@ -70,8 +70,9 @@ class Spec:
     @cached_property
     def loaded(self) -> Mesh:
         mesh = Mesh(*self.config, trust_domain=self.mesh.get("trust_domain", "cluster.local"))
-        for name in self.mesh.get("unhealthy", ()):
-            mesh.db.set(UNHEALTHY, workload_key(*name.split("/")), "draining")
+        for names, reason in (("unhealthy", DRAINING), ("not_ready", "starting")):
+            for name in self.mesh.get(names, ()):
+                mesh.db.set(UNHEALTHY, workload_key(*name.split("/")), reason)
         return mesh
 
     @property

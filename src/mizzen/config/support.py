@@ -29,19 +29,8 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.http[].fault.abort.http2Error",
         ),
         "DestinationRule": (
-            "spec.workloadSelector",
-            *(path for policy in _POLICIES for path in _under(policy, "proxyProtocol retryBudget")),
-            *(
-                path
-                for policy in (*_POLICIES, *_PORT_POLICIES)
-                for path in _under(
-                    policy,
-                    "tls.credentialName tls.caCrl loadBalancer.localityLbSetting loadBalancer.zoneAwareLbSetting"
-                    " loadBalancer.warmup loadBalancer.warmupDurationSecs"
-                    " connectionPool.tcp.maxConnectionDuration"
-                    " connectionPool.http.http2KeepAlive outlierDetection.outlierDetectionHttpErrorCodes",
-                )
-            ),
+            *(f"{policy}.loadBalancer.zoneAwareLbSetting" for policy in (*_POLICIES, *_PORT_POLICIES)),
+            *(f"{policy}.tls.credentialName" for policy in (*_POLICIES, *_PORT_POLICIES)),
         ),
         "Gateway": (
             *_under(
@@ -62,11 +51,9 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "ServiceEntry": (
             "spec.resolution=DYNAMIC_DNS",
-            "spec.subjectAltNames",
             "spec.endpoints[].network",
-            "spec.endpoints[].locality",
         ),
-        "WorkloadEntry": ("spec.network", "spec.locality"),
+        "WorkloadEntry": ("spec.network",),
         "WorkloadGroup": ("spec.metadata", "spec.template", "spec.probe"),
         "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
         "ProxyConfig": ("spec.image",),
@@ -83,21 +70,17 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.externalName",
             "spec.externalIPs",
             "spec.sessionAffinity=ClientIP",
-            "spec.publishNotReadyAddresses",
             "spec.internalTrafficPolicy=Local",
-            "spec.trafficDistribution",
             "spec.topologyKeys",
         ),
         "MeshConfig": (
             *_under(
                 "spec",
-                "proxyListenPort proxyInboundListenPort proxyHttpPort hboneIdleTimeout tcpKeepalive ingressClass"
+                "proxyListenPort proxyInboundListenPort proxyHttpPort hboneIdleTimeout ingressClass"
                 " ingressService ingressControllerMode ingressSelector enableTracing enableEnvoyAccessLogService"
-                " disableEnvoyListenerLog configSources caCertificates localityLbSetting"
-                " zoneAwareLbSetting dnsRefreshRate h2UpgradePolicy inboundClusterStatName outboundClusterStatName"
-                " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge verifyCertificateAtClient ca"
-                " extensionProviders defaultProviders discoverySelectors pathNormalization meshMTLS tlsDefaults"
-                " defaultTrafficPolicy serviceEntryVisibility",
+                " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
+                " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
+                " extensionProviders defaultProviders discoverySelectors pathNormalization serviceEntryVisibility",
             ),
             "spec.outboundTrafficPolicy.mode=ALLOW_ANY_DYNAMIC_DNS",
             "spec.outboundTrafficPolicy.tls",

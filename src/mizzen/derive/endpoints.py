@@ -7,7 +7,7 @@ from mizzen.config.types.networking import ServiceEntry
 from mizzen.config.types.networking import WorkloadEntry as EntryEndpoint
 from mizzen.derive.authentication import accepts_mutual_tls
 from mizzen.derive.inbound import target_port
-from mizzen.derive.inputs import RESOURCES, UNHEALTHY
+from mizzen.derive.inputs import DRAINING, RESOURCES, UNHEALTHY
 from mizzen.derive.services import service
 from mizzen.derive.slices import SliceEndpoint, has_slices, sliced_endpoints, sliced_pods
 from mizzen.derive.topology import node_locality
@@ -19,7 +19,7 @@ from mizzen.model.workload import TLS_MODE_LABEL, Endpoint, Workload, family_of
 
 @query
 def service_endpoints(db: Database, ref: ServiceRef, port_number: int) -> tuple[Endpoint, ...]:
-    """The endpoints of one port, healthy ones only, in a stable order."""
+    """The endpoints of one port in a stable order: healthy ones, and those that are not ready where the service wants it."""
     found = service(db, ref)
     port = found.port(port_number) if found else None
     if found is None or port is None:
@@ -39,11 +39,16 @@ def _has_slices(db: Database, ref: ServiceRef) -> bool:
 def _of_workloads(db: Database, found: Service, port: ServicePort, kind: str) -> Iterator[Endpoint]:
     for one in selected_workloads(db, kind, found.namespace, found.selector):
         number = target_port(port, one.ports, one.container_ports)
-        ready = one.ready and UNHEALTHY(db, one.key) is None
+        ready = _takes_traffic(found, UNHEALTHY(db, one.key), ready=one.ready)
         addresses = one.addresses if kind == "WorkloadEntry" else _of_families(one.addresses, found)
         if number is not None and addresses and ready:
             hostname = one.hostname if one.subdomain in {"", found.name} else ""
             yield _endpoint(db, one, addresses, number, hostname)
+
+
+def _takes_traffic(found: Service, unhealthy: str | None, *, ready: bool) -> bool:
+    """A service may want those that are not ready, too, but nobody wants one that is about to end."""
+    return unhealthy != DRAINING if found.publishes_not_ready else ready and unhealthy is None
 
 
 def _of_families(addresses: tuple[str, ...], found: Service) -> tuple[str, ...]:
@@ -62,7 +67,7 @@ def _of_slices(db: Database, found: Service, port: ServicePort) -> Iterator[Endp
             )
             continue
         pod = workload(db, sliced.pod)
-        if pod is not None and UNHEALTHY(db, sliced.pod) is None:
+        if pod is not None and _takes_traffic(found, UNHEALTHY(db, sliced.pod), ready=True):
             yield _endpoint(db, pod, sliced.addresses, sliced.port, sliced.hostname)
 
 
@@ -90,6 +95,7 @@ def _endpoint(
         mutual_tls=found.has_proxy and accepts_mutual_tls(db, found.namespace, found.labels, port),
         weight=found.weight or 1,
         locality=found.locality,
+        network=found.network,
         workload=found.owner,
         hostname=hostname,
         namespace=found.namespace,
@@ -114,6 +120,7 @@ def _inline_endpoints(db: Database, source: ResourceKey, port: ServicePort) -> I
             mutual_tls=entry.labels.get(TLS_MODE_LABEL) == "istio",
             weight=entry.weight or 1,
             locality=entry.locality,
+            network=entry.network,
             namespace=source.namespace,
             service_account=entry.service_account,
         )

@@ -30,6 +30,9 @@ SETTINGS: Input[str, MeshSettings] = Input("mesh_settings")
 UNHEALTHY: Input[ResourceKey, str] = Input("unhealthy_workload")
 """Workloads that must get no traffic, with the reason: their agent drains or reports a failed probe."""
 
+DRAINING = "draining"
+"""The reason of a workload that is about to end."""
+
 
 def _kind(key: ResourceKey, _: Resource[Any]) -> tuple[str]:
     return (key.kind,)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
+from typing import Any
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.core import ServiceSpec as KubernetesService
@@ -15,10 +16,11 @@ from mizzen.derive.mesh import exported, mesh_config
 from mizzen.derive.protocols import port_protocol
 from mizzen.frozen import EMPTY
 from mizzen.incremental import Database, query
-from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
+from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef, TrafficDistribution
 from mizzen.model.workload import Family, family_of
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
+TRAFFIC_DISTRIBUTION_ANNOTATION = "networking.istio.io/traffic-distribution"
 
 
 @query
@@ -56,6 +58,8 @@ def _kubernetes_service(resource: Resource[KubernetesService], spec: KubernetesS
         external_name=spec.external_name if spec.type is ServiceType.EXTERNAL_NAME else "",
         selector=spec.selector,
         export_to=tuple(part.strip() for part in annotation.split(",") if part.strip()),
+        traffic_distribution=_traffic_distribution(resource, spec.traffic_distribution),
+        publishes_not_ready=spec.publish_not_ready_addresses,
     )
 
 
@@ -65,6 +69,12 @@ def _families(spec: KubernetesService, cluster_ips: Iterable[str]) -> frozenset[
         return frozenset(Family)
     asked = [family for family in Family if family.value in spec.ip_families]
     return frozenset(asked or [family for each in cluster_ips if (family := family_of(each))] or Family)
+
+
+def _traffic_distribution(resource: Resource[Any], declared: str = "") -> TrafficDistribution:
+    """Istio's annotation, for platforms whose services have no such field, before the field. What is unknown is none."""
+    named = resource.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, "") or declared
+    return next((one for one in TrafficDistribution if one.value == named), TrafficDistribution.ANY)
 
 
 def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Iterator[Service]:
@@ -91,6 +101,7 @@ def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Ite
             mesh_external=spec.location.value == "MESH_EXTERNAL",
             selector=spec.workload_selector.labels if spec.workload_selector else EMPTY,
             export_to=spec.export_to,
+            traffic_distribution=_traffic_distribution(resource),
             subject_alt_names=spec.subject_alt_names,
         )
 

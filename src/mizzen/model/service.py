@@ -64,6 +64,15 @@ class Resolution(Enum):
     NONE = "NONE"  # the address that the caller already chose
 
 
+class TrafficDistribution(Enum):
+    """Which endpoints a service's callers should prefer, by the service's own word (Kubernetes' trafficDistribution)."""
+
+    ANY = ""
+    PREFER_CLOSE = "PreferClose"
+    PREFER_SAME_ZONE = "PreferSameZone"
+    PREFER_SAME_NODE = "PreferSameNode"
+
+
 @dataclass(frozen=True, slots=True)
 class ServicePort:
     """One port of a service. `target` is the port of the endpoints: a number, or a name that each endpoint resolves."""
@@ -99,9 +108,9 @@ class Service:
     external_name: str = ""  # of an ExternalName Service: the host that it stands for
     selector: FrozenMap[str, str] = EMPTY
     export_to: tuple[str, ...] = ()  # empty: the mesh's default
-    subject_alt_names: tuple[
-        str, ...
-    ] = ()  # what the servers' certificates may say, besides who runs the service
+    subject_alt_names: tuple[str, ...] = ()  # what certificates may say, besides who runs the service
+    traffic_distribution: TrafficDistribution = TrafficDistribution.ANY
+    publishes_not_ready: bool = False  # endpoints that are not ready count as endpoints
 
     @property
     def host(self) -> str:

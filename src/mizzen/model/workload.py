@@ -116,6 +116,7 @@ class Endpoint:
     mutual_tls: bool = False
     weight: int = 1
     locality: str = ""
+    network: str = ""
     workload: str = ""  # name, "" where no registered workload stands behind the address
     hostname: str = ""  # its DNS name below a headless service's, "" for none
     namespace: str = ""

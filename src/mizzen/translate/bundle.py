@@ -7,24 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.derive.destination_rules import rules_for, subset_names
+from mizzen.derive.destination_rules import rules_for
 from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import InboundScope, application, inbound_ports, own_address
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.scope import outbound_scope
-from mizzen.derive.services import service
 from mizzen.derive.visibility import visible_ports, visible_services
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView
-from mizzen.model.service import Resolution, ServiceRef
+from mizzen.model.service import ServiceRef
 from mizzen.translate import names
 from mizzen.translate.built import ResourceRef
+from mizzen.translate.callers import NONE, Caller, Distinction, caller
 from mizzen.translate.clusters import inbound as inbound_clusters
 from mizzen.translate.clusters import passthrough
-from mizzen.translate.clusters.outbound import ClusterKey, outbound_cluster
-from mizzen.translate.endpoints import load_assignment
+from mizzen.translate.clusters.outbound import service_clusters, service_distinction
 from mizzen.translate.listeners import gateway, inbound
 from mizzen.translate.listeners.network import ANY_ADDRESS
 from mizzen.translate.listeners.outbound.captured import virtual_outbound
@@ -69,8 +68,9 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
     own = [ResourceRef(CLUSTER, names.BLACK_HOLE, passthrough.black_hole_cluster, ())]
     if view.binding is None:
         own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, passthrough.passthrough_cluster, ()))
+    seen_as = callers_distinction(db, scope).of(caller(view))
     common: dict[str, tuple[Any, tuple[Any, ...]]] = dict.fromkeys(
-        (CLUSTER, ENDPOINT), (outbound_clusters, (scope,))
+        (CLUSTER, ENDPOINT), (outbound_clusters, (scope, seen_as))
     )
     if view.kind is ProxyKind.GATEWAY:
         own += _gateway(db, view)
@@ -113,29 +113,27 @@ def members(db: Database, resources: ResourceSet) -> tuple[ResourceRef, ...]:
 
 
 @query
-def outbound_clusters(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
+def outbound_clusters(db: Database, scope: OutboundScope, caller: Caller) -> tuple[ResourceRef, ...]:
     """A cluster, and its endpoints, for every port and subset of every service visible in a scope."""
-    return tuple(ref for found in visible_services(db, scope) for ref in _service_clusters(db, scope, found))
+    refs: list[ResourceRef] = []
+    for ref in visible_services(db, scope):
+        ports, rules = _called_ports(db, scope, ref), rules_for(db, scope, ref)
+        seen_as = service_distinction(db, ref, ports, rules).of(caller)
+        refs += service_clusters(db, ref, ports, rules, seen_as)
+    return tuple(refs)
+
+
+def _called_ports(db: Database, scope: OutboundScope, ref: ServiceRef) -> tuple[int, ...]:
+    return tuple(port.number for port in visible_ports(db, scope, ref) if port.protocol.is_stream)
 
 
 @query
-def _service_clusters(db: Database, scope: OutboundScope, ref: ServiceRef) -> tuple[ResourceRef, ...]:
-    found = service(db, ref)
-    if found is None:
-        return ()
-    rules = rules_for(db, scope, ref)
-    refs = []
-    for port in visible_ports(db, scope, ref):
-        if not port.protocol.is_stream:
-            continue
-        for subset in ("", *subset_names(db, rules)):
-            name = names.outbound_cluster(port.number, subset, ref.host)
-            key = ClusterKey(ref, port.number, subset, rules)
-            refs.append(ResourceRef(CLUSTER, name, outbound_cluster, (key,)))
-            if found.resolution is Resolution.STATIC:
-                arguments = (ref, port.number, subset, rules)
-                refs.append(ResourceRef(ENDPOINT, name, load_assignment, arguments))
-    return tuple(refs)
+def callers_distinction(db: Database, scope: OutboundScope) -> Distinction:
+    """What of the callers of a scope changes any of their clusters: those that nothing tells apart share the whole set."""
+    found = NONE
+    for ref in visible_services(db, scope):
+        found |= service_distinction(db, ref, _called_ports(db, scope, ref), rules_for(db, scope, ref))
+    return found
 
 
 def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:

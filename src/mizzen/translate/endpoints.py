@@ -13,6 +13,8 @@ from mizzen.model.workload import Endpoint
 from mizzen.proto.api import ClusterLoadAssignment
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built, struct
+from mizzen.translate.callers import Caller
+from mizzen.translate.locality import Group, LocalityBalancing, grouped, locality_balancing
 from mizzen.translate.telemetry import METADATA
 from mizzen.xds.resource import ENDPOINT
 
@@ -20,12 +22,17 @@ _UNIX = "unix://"
 
 
 @query
-def load_assignment(db: Database, ref: ServiceRef, port: int, subset: str, rules: RuleKeys) -> Built:
-    """The endpoints of an outbound cluster. `rules` say which labels pick the subset."""
+def load_assignment(
+    db: Database, ref: ServiceRef, port: int, subset: str, rules: RuleKeys, caller: Caller
+) -> Built:
+    """The endpoints of an outbound cluster. `rules` say which labels pick the subset, and whether it makes a difference
+    who calls.
+    """
     endpoints = (e for e in service_endpoints(db, ref, port) if _is_address(e.address))
+    balancing = locality_balancing(db, ref, port, subset, rules)
     message = ClusterLoadAssignment(
         cluster_name=names.outbound_cluster(port, subset, ref.host),
-        endpoints=locality_endpoints(of_subset(db, endpoints, rules, subset)),
+        endpoints=locality_endpoints(of_subset(db, endpoints, rules, subset), balancing, caller),
     )
     return built(ENDPOINT, message, (Origin("", ref.source),))
 
@@ -51,25 +58,20 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def locality_endpoints(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
-    """Endpoints grouped by locality, each group weighing what its members weigh."""
-    groups: dict[str, list[Endpoint]] = {}
-    for endpoint in endpoints:
-        groups.setdefault(endpoint.locality, []).append(endpoint)
-    return [
-        {
-            "locality": _locality(locality),
-            "lb_endpoints": [_lb_endpoint(endpoint) for endpoint in members],
-            "load_balancing_weight": {"value": sum(endpoint.weight for endpoint in members)},
-        }
-        for locality, members in sorted(groups.items())
-    ]
+def locality_endpoints(
+    endpoints: Iterable[Endpoint], balancing: LocalityBalancing | None, caller: Caller
+) -> list[dict[str, Any]]:
+    """Endpoints by locality, with the weight and the priority that each locality has for a caller."""
+    return [_lb_endpoints(group) for group in grouped(endpoints, balancing, caller)]
 
 
-def _locality(text: str) -> dict[str, str]:
-    region, _, rest = text.partition("/")
-    zone, _, sub_zone = rest.partition("/")
-    return {"region": region, "zone": zone, "sub_zone": sub_zone}
+def _lb_endpoints(group: Group) -> dict[str, Any]:
+    return {
+        "locality": dict(zip(("region", "zone", "sub_zone"), group.place, strict=True)),
+        "lb_endpoints": [_lb_endpoint(endpoint) for endpoint in group.members],
+        "load_balancing_weight": {"value": group.weight},
+        "priority": group.priority,
+    }
 
 
 def _lb_endpoint(endpoint: Endpoint) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from mizzen.translate.names import SDS_CLUSTER
 MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
 MESH_TCP_ALPN = "istio"
 
+# Envoy's client side stops at TLS 1.2 by default.
+TLS_VERSIONS = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}
+
 RAW_BUFFER = "envoy.transport_sockets.raw_buffer"
 TLS = "envoy.transport_sockets.tls"
 
@@ -67,8 +70,7 @@ def ads_secret(name: str) -> dict[str, Any]:
 def _identity(sans: Iterable[dict[str, Any]], alpn: Iterable[str]) -> dict[str, Any]:
     return {
         "alpn_protocols": list(alpn),
-        # Envoy's client side stops at TLS 1.2 by default.
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
+        "tls_params": TLS_VERSIONS,
         "tls_certificate_sds_secret_configs": [sds_secret("default")],
         "combined_validation_context": {
             "default_validation_context": {
@@ -89,13 +91,16 @@ def mesh_client(
     return TransportSocket(name=TLS, typed_config=pack(context))
 
 
-def mesh_server(trust_domains: Iterable[str], *, http: bool) -> TransportSocket:
-    """MTLS that asks every caller for a certificate of the mesh."""
+def mesh_server(
+    trust_domains: Iterable[str], *, http: bool, config: TLSConfig | None = None
+) -> TransportSocket:
+    """MTLS that asks every caller for a certificate of the mesh, as MeshConfig's meshMTLS wants it."""
     alpn = ("h2", "http/1.1") if http else ()
     context = DownstreamTlsContext(
         require_client_certificate={"value": True},
         common_tls_context=_identity(_mesh_members(trust_domains), alpn),
     )
+    apply_tls_config(context.common_tls_context, config)
     return TransportSocket(name=TLS, typed_config=pack(context))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.model.service import Resolution, Service, ServicePort
 from mizzen.model.workload import Endpoint
-from mizzen.proto.api import Cluster, ConfigSource, DynamicForwardProxyCluster
+from mizzen.proto.api import Cluster, ConfigSource, DynamicForwardProxyCluster, HttpProtocolOptions
 from mizzen.translate.built import pack
 from mizzen.translate.dynamic_dns import dns_cache
 
@@ -70,12 +70,21 @@ def _one(localities: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return []
 
 
-def by_request(cluster: Cluster, mesh: MeshConfig) -> None:
-    """DYNAMIC_DNS: the name in each request (in SNI, for TLS) is resolved when the request comes."""
+def by_request(cluster: Cluster, options: HttpProtocolOptions, mesh: MeshConfig, *, insecure: bool) -> None:
+    """DYNAMIC_DNS: the name in each request (in SNI, for TLS) is resolved when the request comes.
+
+    Envoy insists that a server which is found so proves the name, should TLS be spoken to it; `insecure` is the user's word
+    that it need not.
+    """
     cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
     cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
-    config = DynamicForwardProxyCluster(dns_cache_config=dns_cache(mesh))
+    config = DynamicForwardProxyCluster(
+        dns_cache_config=dns_cache(mesh), allow_insecure_cluster_options=insecure
+    )
     cluster.cluster_type.typed_config.CopyFrom(pack(config))
+    if not insecure:
+        options.upstream_http_protocol_options.auto_sni = True
+        options.upstream_http_protocol_options.auto_san_validation = True
 
 
 def host_as_endpoint(found: Service, port: ServicePort) -> Endpoint:

@@ -1,6 +1,7 @@
 """Inbound clusters: the workload's own application."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from mizzen.config.types.networking import ConnectionPoolSettings
@@ -13,6 +14,7 @@ from mizzen.derive.inbound import (
     sidecar_pool,
 )
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.services import service
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope
 from mizzen.model.service import Protocol
@@ -29,6 +31,7 @@ from mizzen.xds.resource import CLUSTER
 # and ::6 towards addresses of IPv6).
 INBOUND_SOURCE = "127.0.0.6"
 INBOUND_SOURCE_IPV6 = "::6"
+_FOR_EVER = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class InboundKey:
     protocol: Protocol
     application: Application
     pool: ConnectionPoolSettings | None
+    stat_name: str  # in statistics; "": its own
 
 
 def inbound_key(db: Database, scope: InboundScope, port: InboundPort, binding: Binding | None) -> InboundKey:
@@ -46,14 +50,14 @@ def inbound_key(db: Database, scope: InboundScope, port: InboundPort, binding: B
     found = application(db, port)
     if binding is not None:
         found = Application(binding.address, binding.app_ports[found.port])
-    return InboundKey(port.number, port.protocol, found, _pool(db, scope, port))
+    return InboundKey(port.number, port.protocol, found, _pool(db, scope, port), _stat_name(db, port))
 
 
 @query
 def inbound_cluster(db: Database, key: InboundKey) -> Built:
     """inbound|<port>||: the workload's own application."""
     mesh = mesh_config(db)
-    cluster = Cluster(name=names.inbound_cluster(key.port))
+    cluster = Cluster(name=names.inbound_cluster(key.port), alt_stat_name=key.stat_name)
     apply_connection_pool(cluster, mesh, key.pool)
     options = http_options(key.protocol, mesh, key.pool, upgrades=False)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
@@ -77,6 +81,15 @@ def _pool(db: Database, scope: InboundScope, port: InboundPort) -> ConnectionPoo
     return effective_policy(db, rules, "", port.service_port).connection_pool
 
 
+def _stat_name(db: Database, port: InboundPort) -> str:
+    """By MeshConfig's inboundClusterStatName; "" where it has none, or no service has the port."""
+    found = service(db, port.service) if port.service else None
+    served = found.port(port.service_port) if found else None
+    if found is None or served is None:
+        return ""
+    return names.stat_name(mesh_config(db).inbound_cluster_stat_name, found, served)
+
+
 def _apply_address(cluster: Cluster, address: dict[str, Any]) -> None:
     cluster.type = Cluster.DiscoveryType.STATIC
     cluster.load_assignment.cluster_name = cluster.name
@@ -88,6 +101,8 @@ def _apply_original_destination(cluster: Cluster, port: int | None) -> None:
     cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
     if port is not None:
         cluster.original_dst_lb_config.upstream_port_override.value = port
+    # The one host there is must not be forgotten while nobody calls: with it would go its idle connections.
+    cluster.cleanup_interval.FromTimedelta(_FOR_EVER)
     _bind_to_inbound_source(cluster)
 
 

@@ -1,23 +1,31 @@
 """Outbound clusters, shared by the whole mesh: their key names no client, but where clients differ."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from mizzen.config.types.networking import SimpleLB
-from mizzen.derive.destination_rules import RuleKeys
+from mizzen.derive.destination_rules import RuleKeys, subset_names
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.services import service
 from mizzen.incremental import Database, query
-from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef
+from mizzen.model.service import Protocol, Resolution, Service, ServicePort, ServiceRef
 from mizzen.proto.api import Cluster, Struct
 from mizzen.translate import names
-from mizzen.translate.built import Built, Origin, built, pack, struct
+from mizzen.translate.built import Built, Origin, ResourceRef, built, pack, struct
+from mizzen.translate.callers import ANYONE, NONE, Caller, Distinction
 from mizzen.translate.clusters import discovery
 from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS, apply_connection_pool, http_options
 from mizzen.translate.clusters.load_balancing import load_balancing
 from mizzen.translate.clusters.outlier_detection import apply_error_codes, apply_outlier_detection
 from mizzen.translate.clusters.transport import apply_proxy_protocol, apply_transport
-from mizzen.translate.endpoints import locality_endpoints, of_subset
+from mizzen.translate.endpoints import load_assignment, locality_endpoints, of_subset
+from mizzen.translate.locality import (
+    LocalityBalancing,
+    apply_locality_balancing,
+    distinction,
+    locality_balancing,
+)
 from mizzen.translate.telemetry import METADATA
 from mizzen.translate.traffic_policy import EffectivePolicy, effective_policy, policy_origins
 from mizzen.xds.resource import CLUSTER, ENDPOINT
@@ -27,14 +35,14 @@ from mizzen.xds.resource import CLUSTER, ENDPOINT
 class ClusterKey:
     """The whole input of an outbound cluster: the service, the port, the subset, the DestinationRules that hold.
 
-    `edge`: the caller is a gateway, where that makes a difference.
+    `caller` is what of the callers makes a difference to it: mostly nothing.
     """
 
     service: ServiceRef
     port: int
     subset: str
     rules: RuleKeys
-    edge: bool = False
+    caller: Caller = ANYONE
 
 
 @query
@@ -51,12 +59,17 @@ def outbound_cluster(db: Database, key: ClusterKey) -> Built:
         metadata={"filter_metadata": {METADATA: _metadata(found)}},
         **load_balancing(policy.load_balancer),
     )
-    _apply_discovery(db, cluster, key, found, port, policy)
+    options = http_options(port.protocol, mesh, policy.connection_pool, sniffs=not key.caller.edge)
+    if found.resolution is Resolution.DYNAMIC_DNS:
+        insecure = policy.tls is not None and bool(policy.tls.insecure_skip_verify)
+        discovery.by_request(cluster, options, mesh, insecure=insecure)
+    else:
+        _apply_discovery(db, cluster, key, found, port, policy)
     apply_connection_pool(cluster, mesh, policy.connection_pool, policy.retry_budget)
-    options = http_options(port.protocol, mesh, policy.connection_pool, sniffs=not key.edge)
     if policy.outlier_detection is not None:
         apply_outlier_detection(cluster, policy.outlier_detection)
         apply_error_codes(options, policy.outlier_detection)
+    apply_locality_balancing(cluster, _balancing(db, key))
     apply_transport(db, cluster, options, found, port, key.subset, policy.tls)
     apply_proxy_protocol(cluster, policy.proxy_protocol)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
@@ -79,14 +92,65 @@ def _apply_discovery(
     policy: EffectivePolicy,
 ) -> None:
     balancing = policy.load_balancer
-    if found.resolution is Resolution.DYNAMIC_DNS:
-        discovery.by_request(cluster, mesh_config(db))
-    elif found.resolution is Resolution.NONE or (balancing and balancing.simple is SimpleLB.PASSTHROUGH):
+    if found.resolution is Resolution.NONE or (balancing and balancing.simple is SimpleLB.PASSTHROUGH):
         # PASSTHROUGH: Envoy refuses a cluster that finds endpoints and then leaves the choice to the caller.
         discovery.as_called(cluster, port)
     elif found.resolution in discovery.BY_DNS:
         endpoints = service_endpoints(db, key.service, key.port) or (discovery.host_as_endpoint(found, port),)
-        localities = locality_endpoints(of_subset(db, endpoints, key.rules, key.subset))
+        chosen = of_subset(db, endpoints, key.rules, key.subset)
+        localities = locality_endpoints(chosen, _balancing(db, key), key.caller)
         discovery.by_dns(cluster, mesh_config(db), found.resolution, localities)
     else:
         discovery.by_discovery(cluster)
+
+
+def _balancing(db: Database, key: ClusterKey) -> LocalityBalancing | None:
+    return locality_balancing(db, key.service, key.port, key.subset, key.rules)
+
+
+# --- which clusters there are -----------------------------------------------------------------------------------
+
+
+@query
+def service_clusters(
+    db: Database, ref: ServiceRef, ports: tuple[int, ...], rules: RuleKeys, caller: Caller
+) -> tuple[ResourceRef, ...]:
+    """A cluster, and its endpoints where they come by discovery, for these ports and every subset of a service."""
+    found = service(db, ref)
+    refs = []
+    for key in _keys(db, ref, ports, rules) if found else ():
+        name = names.outbound_cluster(key.port, key.subset, ref.host)
+        own, endpoints = _distinctions(db, key)
+        refs.append(ResourceRef(CLUSTER, name, outbound_cluster, (replace(key, caller=own.of(caller)),)))
+        if found is not None and found.resolution is Resolution.STATIC:
+            arguments = (ref, key.port, key.subset, rules, endpoints.of(caller))
+            refs.append(ResourceRef(ENDPOINT, name, load_assignment, arguments))
+    return tuple(refs)
+
+
+@query
+def service_distinction(
+    db: Database, ref: ServiceRef, ports: tuple[int, ...], rules: RuleKeys
+) -> Distinction:
+    """What of its callers changes any cluster of a service, or its endpoints."""
+    found = NONE
+    for key in _keys(db, ref, ports, rules):
+        own, endpoints = _distinctions(db, key)
+        found |= own | endpoints
+    return found
+
+
+def _keys(db: Database, ref: ServiceRef, ports: tuple[int, ...], rules: RuleKeys) -> Iterator[ClusterKey]:
+    for port in ports:
+        for subset in ("", *subset_names(db, rules)):
+            yield ClusterKey(ref, port, subset, rules)
+
+
+def _distinctions(db: Database, key: ClusterKey) -> tuple[Distinction, Distinction]:
+    """What of its callers changes a cluster, and what its endpoints, which may stand in it (DNS)."""
+    found = service(db, key.service)
+    port = found.port(key.port) if found else None
+    edge = Distinction(edge=port is not None and port.protocol is Protocol.AUTO)
+    place = distinction(_balancing(db, key))
+    by_dns = found is not None and found.resolution in discovery.BY_DNS
+    return (edge | place, NONE) if by_dns else (edge, place)

@@ -23,7 +23,7 @@ from mizzen.proto.api import (
 )
 from mizzen.translate import names
 from mizzen.translate.built import pack, struct
-from mizzen.translate.tls import TLS, apply_tls_config, mesh_client, plaintext
+from mizzen.translate.tls import TLS, TLS_VERSIONS, apply_tls_config, mesh_client, plaintext
 
 # From files that every Linux distribution with Debian's or Alpine's layout has: what SIMPLE TLS trusts by default.
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
@@ -82,7 +82,7 @@ def _origination(
     mesh: MeshConfig, tls: ClientTLSSettings, found: Service, sans: Sequence[str], *, http2: bool
 ) -> TransportSocket:
     """SIMPLE and MUTUAL: TLS that the proxy starts on the application's behalf, with certificates from files."""
-    common: dict[str, Any] = {"alpn_protocols": ["h2"] if http2 else []}
+    common: dict[str, Any] = {"alpn_protocols": ["h2"] if http2 else [], "tls_params": TLS_VERSIONS}
     if not _verifies(mesh, tls):
         common["validation_context"] = {}
     else:

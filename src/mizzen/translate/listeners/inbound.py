@@ -154,7 +154,9 @@ def _filter_chain(db: Database, scope: InboundScope, target: "_Target", chain: C
         filters=_http_filters(db, scope, target) if chain.http else _stream_filters(db, scope, target),
     )
     if chain.mutual:
-        made.transport_socket.CopyFrom(mesh_server(trust_domains(db), http=chain.http))
+        made.transport_socket.CopyFrom(
+            mesh_server(trust_domains(db), http=chain.http, config=mesh_config(db).mesh_mtls)
+        )
     return made
 
 
