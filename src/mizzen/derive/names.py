@@ -29,15 +29,14 @@ def service_names(db: Database, ref: ServiceRef) -> NameMap:
     if not found.headless:
         addresses = virtual_addresses(db, ref)
         return FrozenMap({host: Name(addresses)} if addresses else {})
-    instances: dict[str, tuple[str, ...]] = {}
-    for endpoint in service_endpoints(db, ref, found.ports[0].number) if found.ports else ():
-        if not is_address(endpoint.address):  # a WorkloadEntry may have a host name, or a socket's path
-            continue
-        for name in (host, f"{endpoint.hostname.lower()}.{host}" if endpoint.hostname else ""):
-            known = (*instances.get(name, ()), endpoint.address, *endpoint.more)
-            instances[name] = tuple(dict.fromkeys(known))
-    instances.pop("", None)
-    return FrozenMap({name: Name(addresses) for name, addresses in instances.items()})
+    endpoints = service_endpoints(db, ref, found.ports[0].number) if found.ports else ()
+    instances: dict[str, dict[str, None]] = {}
+    for endpoint in endpoints:
+        # A WorkloadEntry may have a host name for its address, or a socket's path.
+        usable = dict.fromkeys(filter(is_address, (endpoint.address, *endpoint.more)))
+        for name in (host, *((f"{endpoint.hostname.lower()}.{host}",) if endpoint.hostname else ())):
+            instances.setdefault(name, {}).update(usable)
+    return FrozenMap({name: Name(tuple(known)) for name, known in instances.items() if known})
 
 
 @query

@@ -59,3 +59,39 @@ def test_a_headless_service_has_all_its_instances_and_each_by_its_name():
     assert names(mesh.db) == {HOST: Name(("10.0.0.1", "fd00::1")), **both}
     mesh.db.set(UNHEALTHY, workload_key("shop", "s-1"), "draining")
     assert names(mesh.db) == {HOST: Name(("10.0.0.1",)), f"s-0.{HOST}": Name(("10.0.0.1",))}
+
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: shop, labels: {{app: s}}}}
+spec: {{{spec}}}
+status: {{podIPs: [{{ip: {address}}}, {{ip: "{address_6}"}}]}}
+"""
+
+
+def pod(name: str, number: int, spec: str) -> str:
+    return POD.format(name=name, spec=spec, address=f"10.0.0.{number}", address_6=f"fd00::{number}")
+
+
+def test_a_pod_has_a_name_where_it_has_a_host_name_below_this_service():
+    mesh = Mesh(
+        SERVICE.format(spec="clusterIP: None, selector: {app: s}"),
+        pod("s-0", 1, "hostname: s-0, subdomain: s"),
+        pod("s-1", 2, "hostname: s-1, subdomain: other"),
+        pod("s-2", 3, ""),
+    )
+    numbers = (1, 2, 3)
+    assert set(names(mesh.db)) == {HOST, f"s-0.{HOST}"}
+    assert names(mesh.db)[f"s-0.{HOST}"] == Name(("10.0.0.1", "fd00::1"))
+    assert set(names(mesh.db)[HOST].addresses) == {
+        address for number in numbers for address in (f"10.0.0.{number}", f"fd00::{number}")
+    }
+
+
+def test_an_endpoint_that_has_no_ip_address_has_no_name():
+    mesh = Mesh(
+        SERVICE.format(spec="clusterIP: None, selector: {app: s}"),
+        WORKLOAD.format(name="s-0", address="s-0.example.com"),
+    )
+    assert names(mesh.db) == {}
