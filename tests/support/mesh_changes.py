@@ -86,10 +86,17 @@ def _kubernetes_services(draw: st.DrawFn) -> Resource[Any]:
         namespace=draw(namespaces),
         annotations=exported and {"networking.istio.io/exportTo": ",".join(exported)},
     )
-    cluster_ip = draw(st.sampled_from((None, "10.1.1.1", "10.1.1.2", "None")))
-    return _parsed(
-        "", "Service", metadata, _given(ports=ports, selector=draw(selectors), clusterIP=cluster_ip)
+    external: Json = {
+        "type": "ExternalName",
+        "externalName": draw(st.sampled_from(("e.example.com", "a.shop.svc.cluster.local"))),
+    }
+    own = _given(
+        selector=draw(selectors),
+        clusterIP=draw(st.sampled_from((None, "10.1.1.1", "10.1.1.2", "None", "fd00:1::1"))),
+        ipFamilyPolicy=draw(st.sampled_from((None, "PreferDualStack"))),
     )
+    rest = draw(st.sampled_from((own, own, own, external)))
+    return _parsed("", "Service", metadata, {"ports": ports, **rest})
 
 
 @st.composite

@@ -66,8 +66,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         # What only a Kubernetes cluster acts on (node ports, load balancers) is not listed: it is not the mesh's.
         "Service": (
-            "spec.type=ExternalName",
-            "spec.externalName",
             "spec.externalIPs",
             "spec.sessionAffinity=ClientIP",
             "spec.internalTrafficPolicy=Local",

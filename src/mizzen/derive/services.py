@@ -1,6 +1,7 @@
 """Services: from Kubernetes Services and ServiceEntries, and who may see them."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
@@ -124,38 +125,74 @@ Exported = tuple[ServiceRef, tuple[str, ...]]
 """A service, and its exportTo."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What visibility depends on, apart from the rest: a changed port re-runs no visibility."""
+
+    age: tuple[bool, str] = (True, "")
+    services: tuple[Exported, ...] = ()
+    stands_for: str = ""  # of an ExternalName Service: the host of another
+
+
 @query
-def _header(db: Database, key: ResourceKey) -> tuple[tuple[bool, str], tuple[Exported, ...]]:
-    """(age, services): what visibility depends on, apart from the rest. A changed port re-runs no visibility."""
+def _header(db: Database, key: ResourceKey) -> _Header:
     resource = RESOURCES(db, key)
     if resource is None:
-        return (True, ""), ()
-    return age(resource)[:2], tuple((found.ref, found.export_to) for found in declared_services(db, key))
+        return _Header()
+    declared = declared_services(db, key)
+    stands_for = next((found.external_name for found in declared if found.external_name), "")
+    return _Header(age(resource)[:2], tuple((each.ref, each.export_to) for each in declared), stands_for)
+
+
+def _in_order(db: Database, *kinds: Iterable[ResourceKey]) -> Iterator[_Header]:
+    """Of several services with one host, who comes first has it (Istio's rule)."""
+    for kind in kinds:
+        keys = sorted((_header(db, key).age, key) for key in kind)
+        yield from (_header(db, key) for _, key in keys)
 
 
 @query
 def all_services(db: Database) -> tuple[Exported, ...]:
     """Every service with its exportTo. Kubernetes Services come before ServiceEntries, the oldest of each first."""
-    return _in_order(db, BY_KIND(db, "Service"), BY_KIND(db, "ServiceEntry"))
+    found = _in_order(db, BY_KIND(db, "Service"), BY_KIND(db, "ServiceEntry"))
+    return tuple(entry for header in found for entry in header.services)
+
+
+@query
+def _callable_services(db: Database) -> tuple[Exported, ...]:
+    """Those that are called by themselves, in the same order."""
+    return _callable(db, BY_KIND(db, "Service"), BY_KIND(db, "ServiceEntry"))
 
 
 @query
 def _services_of_namespace(db: Database, owner: str) -> tuple[Exported, ...]:
-    return _in_order(db, BY_NAMESPACE(db, ("Service", owner)), BY_NAMESPACE(db, ("ServiceEntry", owner)))
+    return _callable(db, BY_NAMESPACE(db, ("Service", owner)), BY_NAMESPACE(db, ("ServiceEntry", owner)))
 
 
 @query
 def _services_of_host(db: Database, host: str) -> tuple[Exported, ...]:
     keys = SERVICES_BY_HOST(db, host)
     kubernetes = [key for key in keys if key.kind == "Service"]
-    found = _in_order(db, kubernetes, [key for key in keys if key.kind != "Service"])
+    found = _callable(db, kubernetes, [key for key in keys if key.kind != "Service"])
     return tuple((ref, export_to) for ref, export_to in found if ref.host == host)
 
 
-def _in_order(db: Database, *kinds: Iterable[ResourceKey]) -> tuple[Exported, ...]:
-    """Of several services with one host, who comes first has it (Istio's rule)."""
-    keys = (key for kind in kinds for key in sorted(kind, key=lambda key: (_header(db, key)[0], key)))
-    return tuple(entry for key in keys for entry in _header(db, key)[1])
+def _callable(db: Database, *kinds: Iterable[ResourceKey]) -> tuple[Exported, ...]:
+    return tuple(
+        entry for header in _in_order(db, *kinds) if not header.stands_for for entry in header.services
+    )
+
+
+@query
+def external_names(db: Database) -> tuple[tuple[Exported, str], ...]:
+    """The ExternalName Services, and the host for which each stands, in lower case."""
+    headers = (_header(db, key) for key in BY_KIND(db, "Service"))
+    return tuple(
+        (entry, header.stands_for.lower().rstrip("."))
+        for header in headers
+        if header.stands_for
+        for entry in header.services
+    )
 
 
 @query
@@ -163,7 +200,7 @@ def exported_services(db: Database, namespace: str) -> tuple[ServiceRef, ...]:
     """The services that a namespace may see, before a Sidecar narrows them. Of those with one host the namespace's own
     come first.
     """
-    return _seen_from(db, namespace, all_services(db))
+    return _seen_from(db, namespace, _callable_services(db))
 
 
 @query

@@ -6,14 +6,16 @@ namespace only; and adds the services that an imported VirtualService routes to,
 listeners nor virtual hosts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from mizzen.derive.hosts import matches
+from mizzen.derive.mesh import exported, mesh_config
 from mizzen.derive.services import (
     exported_services,
     exported_services_named,
     exported_services_of,
+    external_names,
     service,
 )
 from mizzen.derive.sidecars import (
@@ -160,3 +162,48 @@ def _joined(lists: Iterable[Offers]) -> Offers:
                 before = joined.get(ref, frozenset())
                 joined[ref] = None if numbers is None or before is None else before | numbers
     return tuple(sorted(joined.items(), key=lambda offer: offer[0].host))
+
+
+# --- other names ------------------------------------------------------------------------------------------------
+
+
+@query
+def visible_external_names(db: Database, scope: OutboundScope) -> FrozenMap[ServiceRef, str]:
+    """The ExternalName Services that are exported to a scope, and imported, and the host for which each stands."""
+    if scope.labels:
+        return visible_external_names(db, replace(scope, labels=EMPTY))
+    if scope.sidecar is not None and scope.listener is None:
+        parts = (visible_external_names(db, listener.scope) for listener in egress_listeners(db, scope))
+        return FrozenMap({ref: host for part in parts for ref, host in part.items()})
+    default = mesh_config(db).default_service_export_to
+    patterns = imports(db, scope)
+    return FrozenMap(
+        {
+            ref: host
+            for (ref, export_to), host in external_names(db)
+            if exported(export_to, default, ref.namespace, scope.namespace)
+            and any(matches(pattern, ref.host) for pattern in imported(patterns, ref.namespace))
+        }
+    )
+
+
+@query
+def other_names(db: Database, scope: OutboundScope) -> FrozenMap[str, tuple[str, ...]]:
+    """Host -> the hosts of ExternalName Services that stand for it, through others if need be.
+
+    Source: Istio's aliases: an ExternalName Service is no service of its own but a further name of the one that it names.
+    """
+    targets = {ref.host: host for ref, host in visible_external_names(db, scope).items()}
+    found: dict[str, list[str]] = {}
+    for host in sorted(targets):
+        found.setdefault(_end(targets, host), []).append(host)
+    return FrozenMap({host: tuple(names) for host, names in found.items()})
+
+
+def _end(targets: Mapping[str, str], host: str) -> str:
+    """The host at the end of a chain of names; one in it where they run in a circle, which is no service."""
+    seen = {host}
+    while (following := targets.get(host)) is not None and following not in seen:
+        seen.add(following)
+        host = following
+    return host

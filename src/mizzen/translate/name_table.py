@@ -1,7 +1,7 @@
 """What agents answer DNS with: Istio's name table, cut into a piece for each service, so that a change sends its own."""
 
 from mizzen.derive.names import service_names
-from mizzen.derive.visibility import visible_services
+from mizzen.derive.visibility import visible_external_names, visible_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServiceRef
@@ -14,8 +14,9 @@ NAME_TABLE = f"type.googleapis.com/{NameTable.DESCRIPTOR.full_name}"
 
 @query
 def name_tables(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
-    """A table for every service that a proxy of the scope can call, called by the service's host."""
-    return tuple(ResourceRef(NAME_TABLE, ref.host, name_table, (ref,)) for ref in visible_services(db, scope))
+    """A table for every service that a proxy of the scope can call, and for every other name of one, called by the host."""
+    refs = (*visible_services(db, scope), *visible_external_names(db, scope))
+    return tuple(ResourceRef(NAME_TABLE, ref.host, name_table, (ref,)) for ref in refs)
 
 
 @query

@@ -10,7 +10,7 @@ from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.hosts import aliases, matches
 from mizzen.derive.services import service
 from mizzen.derive.virtual_services import mesh_hosts, mesh_virtual_service
-from mizzen.derive.visibility import visible_ports, visible_services
+from mizzen.derive.visibility import other_names, visible_ports, visible_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Protocol, ServiceRef
@@ -54,7 +54,7 @@ def sidecar_hosts(db: Database, scope: OutboundScope, port: int) -> tuple[Sideca
     found = [
         SidecarHost(
             ref.host,
-            domains_of(db, ref, scope.namespace),
+            domains_of(db, scope, ref),
             ref,
             mesh_virtual_service(db, scope, ref.host),
         )
@@ -76,12 +76,13 @@ def _hosts_without_service(
             yield SidecarHost(pattern, (pattern,), None, key)
 
 
-def domains_of(db: Database, ref: ServiceRef, namespace: str) -> tuple[str, ...]:
-    """Every name and address by which a service is called from a namespace; the full name first. The instances of a
-    headless service are called by names below its own.
+def domains_of(db: Database, scope: OutboundScope, ref: ServiceRef) -> tuple[str, ...]:
+    """Every name and address by which a service is called in a scope; the full name first, those of ExternalName Services
+    that stand for it last. The instances of a headless service are called by names below its own.
     """
     found = service(db, ref)
-    called = aliases(ref.host, namespace)
+    hosts = (ref.host, *other_names(db, scope).get(ref.host.lower(), ()))
+    called = [name for host in hosts for name in aliases(host, scope.namespace)]
     instances = (f"*.{name}" for name in called) if found and found.headless else ()
     addresses = (f"[{a}]" if ":" in a else a for a in virtual_addresses(db, ref))
     return (*called, *instances, *addresses)
