@@ -5,6 +5,7 @@ what they answer comes back as it came.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,8 +44,15 @@ class DnsFigures:
 class DnsServer:
     """`table` gives the names known now; None: they are not known yet."""
 
-    def __init__(self, table: Callable[[], NameTable | None], upstream: Upstream) -> None:
+    def __init__(
+        self,
+        table: Callable[[], NameTable | None],
+        upstream: Upstream,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._table = table
+        self._chance = chance
         self._upstream = upstream
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp = StreamServer(self._serve, _MOST_CONNECTIONS)
@@ -121,7 +129,8 @@ class DnsServer:
 
     def _decide(self, question: Question) -> Reply | AskOn:
         self.figures.asked += 1
-        return decide(question, self._table(), self.figures.asked, can_ask_on=bool(self._upstream.servers))
+        can_ask_on = bool(self._upstream.servers)
+        return decide(question, self._table(), self._chance(), can_ask_on=can_ask_on)
 
     async def _asked_on(
         self,
