@@ -36,7 +36,7 @@ from tests.support.simulation.simulate import Configuration, simulate
 
 Json = Any
 
-NOT_ASKED = ("TestIngress", "TestSidecarRoutes/httproute")
+NOT_ASKED: tuple[str, ...] = ()
 """Groups of Kubernetes Ingress and of the Gateway API, which are later issues."""
 
 _ADDRESS = "1.1.1.1"  # of Istio's simulated proxy

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -56,6 +57,14 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "WorkloadEntry": ("spec.network",),
         "WorkloadGroup": ("spec.metadata", "spec.template", "spec.probe"),
         "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
+        "HTTPRoute": (
+            "spec.hostnames",
+            "spec.parentRefs[].sectionName",
+            *_under("spec.rules[]", "retry sessionPersistence filters[].extensionRef filters[].cors"),
+            *_under("spec.rules[].filters[]", "externalAuth requestMirror.percent requestMirror.fraction"),
+            "spec.rules[].backendRefs[].filters[].requestMirror",
+        ),
+        "Ingress": ("spec.defaultBackend.resource", "spec.rules[].http.paths[].backend.resource"),
         "ProxyConfig": ("spec.image",),
         "EnvoyFilter": (
             "spec.targetRefs",
@@ -74,8 +83,8 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "MeshConfig": (
             *_under(
                 "spec",
-                "proxyListenPort proxyInboundListenPort proxyHttpPort hboneIdleTimeout ingressClass"
-                " ingressService ingressControllerMode ingressSelector enableTracing enableEnvoyAccessLogService"
+                "proxyListenPort proxyInboundListenPort proxyHttpPort hboneIdleTimeout"
+                " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
                 " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
                 " extensionProviders defaultProviders discoverySelectors pathNormalization serviceEntryVisibility",
@@ -115,19 +124,15 @@ NO_EFFECT: frozenset[str] = frozenset(
         "ReplicationController",
         "ServiceAccount",
         "ConfigMap",
-        "Ingress",
-        "IngressClass",
         "MutatingWebhookConfiguration",
         "ValidatingWebhookConfiguration",
         "CustomResourceDefinition",
         "GatewayClass",
         "KubernetesGateway",
         "ListenerSet",
-        "HTTPRoute",
         "GRPCRoute",
         "TLSRoute",
         "TCPRoute",
-        "ReferenceGrant",
         "BackendTLSPolicy",
     )
 )
@@ -141,7 +146,19 @@ def unsupported(kind: str, document: Mapping[str, Any]) -> Iterator[Finding]:
     if kind in NO_EFFECT:
         return iter([Finding("MZ0103", ("kind",), f"has no effect yet: Mizzen does not implement {kind}")])
     trie = _trie(kind)
-    return _walk(document, trie, ()) if trie else iter(())
+    found = _walk(document, trie, ()) if trie else iter(())
+    return chain(found, _gateway_parents(document)) if kind == "HTTPRoute" else found
+
+
+def _gateway_parents(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Parents of a route that are no Service: Gateways, which is also what a parent without a kind means."""
+    spec = document.get("spec")
+    parents = spec.get("parentRefs") if isinstance(spec, dict) else None
+    for index, parent in enumerate(parents if isinstance(parents, list) else ()):
+        kind = parent.get("kind", "Gateway") if isinstance(parent, dict) else "Service"
+        if kind != "Service":
+            message = f"has no effect yet: Mizzen does not implement routes of a {kind}, only of a Service"
+            yield Finding("MZ0102", ("spec", "parentRefs", index), message)
 
 
 def unsupported_proxy_settings(document: Any, path: Path) -> Iterator[Finding]:

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import Gateway, Server
-from mizzen.derive.authentication import age
+from mizzen.derive.gateway_objects import gateway_objects, gateway_reference
 from mizzen.derive.inbound import services_of
-from mizzen.derive.inputs import BY_KIND, RESOURCES
 from mizzen.derive.services import service
 from mizzen.derive.workloads import covers
 from mizzen.frozen import FrozenMap
@@ -23,7 +22,7 @@ class GatewayServer:
 
     @property
     def gateway(self) -> str:
-        return f"{self.key.namespace}/{self.key.name}"
+        return gateway_reference(self.key)
 
     def admits(self, host_owner: str) -> tuple[str, ...]:
         """The host patterns that a VirtualService of a namespace may use here ("namespace/host", ".", "*" forms)."""
@@ -42,9 +41,8 @@ def gateway_servers(db: Database, labels: FrozenMap[str, str]) -> FrozenMap[int,
     """The servers that a gateway workload runs, by port. Gateway objects of any namespace select it by label, as in
     Istio; an empty selector selects every gateway.
     """
-    resources = [resource for key in BY_KIND(db, "Gateway") if (resource := RESOURCES(db, key)) is not None]
     table: dict[int, list[GatewayServer]] = {}
-    for resource in sorted(resources, key=age):
+    for resource in gateway_objects(db):
         spec: Gateway = resource.spec
         if covers(spec.selector, labels):
             for index, server in enumerate(spec.servers):

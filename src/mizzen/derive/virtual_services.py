@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import VirtualService
+from mizzen.derive import http_routes, ingress
 from mizzen.derive.authentication import age
 from mizzen.derive.hosts import matches, most_specific, qualified
 from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES
@@ -13,6 +14,7 @@ from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 
+_KINDS = ("VirtualService", http_routes.KIND, ingress.KIND)
 MESH_GATEWAY = "mesh"  # Istio's reserved gateway name: all sidecars
 
 
@@ -21,10 +23,9 @@ def _header(
     db: Database, key: ResourceKey
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, str]]:
     """(hosts, gateways, exportTo, age): what the choice depends on. A changed route re-runs no choice."""
-    resource = RESOURCES(db, key)
-    if resource is None or not isinstance(resource.spec, VirtualService):
+    resource, spec = RESOURCES(db, key), virtual_service(db, key)
+    if resource is None or spec is None:
         return (), (), (), (True, "")
-    spec = resource.spec
     hosts = tuple(qualified(host, key.namespace) for host in spec.hosts)
     gateways = tuple(gateway_name(name, key.namespace) for name in spec.gateways) or (MESH_GATEWAY,)
     return hosts, gateways, spec.export_to, age(resource)[:2]
@@ -37,8 +38,15 @@ def gateway_name(name: str, namespace: str) -> str:
 
 @query
 def _oldest_first(db: Database) -> tuple[ResourceKey, ...]:
-    keys = BY_KIND(db, "VirtualService")
-    return tuple(sorted(keys, key=lambda key: (_header(db, key)[3], key)))
+    """All routes. Those of a consumer, for its own namespace alone, go before the others (the Gateway API's rule)."""
+    keys = [key for kind in _KINDS for key in BY_KIND(db, kind)]
+    return tuple(sorted(keys, key=lambda key: _order(db, key)))
+
+
+def _order(db: Database, key: ResourceKey) -> tuple[bool, tuple[bool, str], ResourceKey]:
+    _, _, export_to, age_of = _header(db, key)
+    is_consumer = key.kind == http_routes.KIND and export_to == (".",)
+    return not is_consumer, age_of, key
 
 
 @query
@@ -60,7 +68,7 @@ def _visible_of(
     """Those of namespace `owner` alone."""
     default = mesh_config(db).default_virtual_service_export_to
     found = []
-    for key in BY_NAMESPACE(db, ("VirtualService", owner)):
+    for key in (key for kind in _KINDS for key in BY_NAMESPACE(db, (kind, owner))):
         hosts, gateways, export_to, _ = _header(db, key)
         if gateway in gateways and exported(export_to, default, owner, namespace):
             found.append((key, hosts))
@@ -94,7 +102,7 @@ def _candidates(
     if ANY_NAMESPACE in patterns:
         return _visible(db, scope.namespace, MESH_GATEWAY)
     found = (entry for owner in patterns for entry in _visible_of(db, owner, scope.namespace, MESH_GATEWAY))
-    return sorted(found, key=lambda entry: (_header(db, entry[0])[3], entry[0]))
+    return sorted(found, key=lambda entry: _order(db, entry[0]))
 
 
 @query
@@ -175,6 +183,11 @@ def gateway_virtual_services(
 
 @query
 def virtual_service(db: Database, key: ResourceKey) -> VirtualService | None:
+    """A VirtualService, or what another kind of route says in its terms."""
+    if key.kind == ingress.KIND:
+        return ingress.ingress_routes(db, key)
+    if key.kind == http_routes.KIND:
+        return http_routes.mesh_route(db, key)
     resource: Resource[object] | None = RESOURCES(db, key)
     return resource.spec if resource is not None and isinstance(resource.spec, VirtualService) else None
 

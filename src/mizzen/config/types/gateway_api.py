@@ -9,7 +9,7 @@ from enum import Enum
 from msgspec import field
 
 from mizzen.config.types.mesh import LabelSelector
-from mizzen.config.types.message import Int32, LenientMessage
+from mizzen.config.types.message import Duration, Int32, LenientMessage
 from mizzen.frozen import EMPTY, FrozenMap
 
 # --- words that several kinds share -----------------------------------------------------------------------------
@@ -132,8 +132,44 @@ class RequestMirror(LenientMessage):
     backend_ref: BackendRef  # gets a copy of each request
 
 
+class HTTPHeader(LenientMessage):
+    name: str  # case-insensitive
+    value: str = ""  # exactly
+
+
+class HTTPHeaderFilter(LenientMessage):
+    """Changes to headers."""
+
+    set: tuple[HTTPHeader, ...] = ()  # instead of what is there
+    add: tuple[HTTPHeader, ...] = ()  # to what is there
+    remove: tuple[str, ...] = ()  # by name
+
+
+class HTTPPathModifier(LenientMessage):
+    type: str = ""  # ReplaceFullPath or ReplacePrefixMatch
+    replace_full_path: str = ""  # the new path
+    replace_prefix_match: str = ""  # instead of the prefix that matched
+
+
+class HTTPRequestRedirect(LenientMessage):
+    scheme: str = ""  # "": the request's
+    hostname: str = ""  # "": the request's
+    path: HTTPPathModifier | None = None  # None: the request's
+    port: Int32 | None = None  # None: the scheme's where that is set, else the request's
+    status_code: Int32 = 302  # of the answer
+
+
+class HTTPURLRewrite(LenientMessage):
+    hostname: str = ""  # "": kept
+    path: HTTPPathModifier | None = None  # None: kept
+
+
 class HTTPRouteFilter(LenientMessage):
     type: str = ""  # which of the filters
+    request_header_modifier: HTTPHeaderFilter | None = None  # for RequestHeaderModifier
+    response_header_modifier: HTTPHeaderFilter | None = None  # for ResponseHeaderModifier
+    request_redirect: HTTPRequestRedirect | None = None  # for RequestRedirect
+    url_rewrite: HTTPURLRewrite | None = field(default=None, name="urlRewrite")  # for URLRewrite
     request_mirror: RequestMirror | None = None  # for RequestMirror
     extension_ref: ObjectReference | None = None  # for ExtensionRef
 
@@ -142,11 +178,17 @@ class HTTPBackendRef(BackendRef):
     filters: tuple[HTTPRouteFilter, ...] = ()  # for this destination only
 
 
+class HTTPRouteTimeouts(LenientMessage):
+    request: Duration | None = None  # of the whole, retries included; None or 0: no limit
+    backend_request: Duration | None = None  # of each try; None or 0: as request
+
+
 class HTTPRouteRule(LenientMessage):
     name: str = ""  # unique in the route
     matches: tuple[HTTPRouteMatch, ...] = ()  # any of them; (): everything
     filters: tuple[HTTPRouteFilter, ...] = ()  # in order
     backend_refs: tuple[HTTPBackendRef, ...] = ()  # by weight; (): 500, unless a filter answers
+    timeouts: HTTPRouteTimeouts | None = None  # None: no limit
 
 
 class HTTPRouteSpec(LenientMessage):
