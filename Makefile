@@ -56,8 +56,8 @@ fuzz: $(SET_UP) ## properties with many more examples
 lock: ## compile requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 
-ci-setup: setup ## what CI needs besides `setup`: nothing yet
-	@true
+ci-setup: setup ## what CI needs besides `setup`: the package iptables, by apt-get as root
+	@command -v iptables-restore > /dev/null || { apt-get update -qq && apt-get install -qq -y iptables; }
 
 clean: ## remove what setup made
 	rm -rf $(VENV) build src/mizzen/proto/descriptors.binpb src/mizzen/proto/api.pyi

@@ -11,6 +11,7 @@ import ctypes
 import os
 import random
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -21,7 +22,12 @@ from typing import IO, Any, Final
 from mizzen.errors import UserError
 
 CLONE_NEWNET: Final = 0x40000000
+CAP_NET_ADMIN: Final = 12
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_KEEPCAPS: Final = 8
+_PR_CAP_AMBIENT: Final = 47
+_AMBIENT_RAISE: Final = 2
+_CAPABILITY_VERSION: Final = 0x20080522
 _FILE_CHECK_SECONDS: Final = 5.0
 _HELPER_OUTPUT_BYTES: Final = 1 << 20
 _LAST_OUTPUT_SECONDS: Final = 1.0
@@ -56,7 +62,8 @@ Output = ToFile | ToLines | None  # None: the child inherits this process's
 class Command:
     """What to run and as whom. `in_child` runs between fork and exec, inside the network namespace, before the user
     changes; it must only make system calls. `env` None means this process's. `cwd` is entered before the user changes,
-    so that a child may work in a folder whose parents it cannot pass.
+    so that a child may work in a folder whose parents it cannot pass. `capabilities` are what it keeps of root's though it
+    is another user.
     """
 
     name: str
@@ -66,6 +73,7 @@ class Command:
     uid: int | None = None
     gid: int | None = None
     netns_fd: int | None = None
+    capabilities: tuple[int, ...] = ()
     pass_fds: tuple[int, ...] = ()
     in_child: tuple[Callable[[], None], ...] = ()
     stdout: Output = None
@@ -348,6 +356,9 @@ def _prepare_child(command: Command) -> Callable[[], None]:
     """What runs in the child before exec. Everything is looked up here, before the fork."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
+    capability_header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+    # Effective, permitted and inheritable, of the first 32 and of the others.
+    capability_sets = struct.pack("=6I", *[sum(1 << number for number in command.capabilities)] * 3, 0, 0, 0)
 
     def prepare() -> None:
         if command.netns_fd is not None and libc.setns(command.netns_fd, CLONE_NEWNET) != 0:
@@ -357,14 +368,27 @@ def _prepare_child(command: Command) -> Callable[[], None]:
         if command.gid is not None:
             os.setgroups([])
             os.setgid(command.gid)
+        if command.capabilities:
+            libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
         if command.uid is not None:
             os.setuid(command.uid)
+        if command.capabilities:
+            _keep_through_exec(libc, capability_header, capability_sets, command.capabilities)
         # After setuid, which clears it.
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
 
     return prepare
+
+
+def _keep_through_exec(libc: ctypes.CDLL, header: bytes, sets: bytes, capabilities: tuple[int, ...]) -> None:
+    """What another user than root executes has no capability, but for those that are ambient."""
+    if libc.capset(header, sets) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+    for number in capabilities:
+        if libc.prctl(_PR_CAP_AMBIENT, _AMBIENT_RAISE, number, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
 
 
 def _open_output(

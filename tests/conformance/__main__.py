@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.conformance import analysis, authz, routing_sim, validation
+from tests.conformance import analysis, authz, iptables, routing_sim, validation
 from tests.conformance.outcome import CannotRunHereError, SetResult, Status
 from tests.conformance.routing_e2e import run as routing_e2e
 
 SETS: Mapping[str, Callable[[Path], SetResult]] = {
     "analysis": analysis.run,
     "authz": authz.run,
+    "iptables": iptables.run,
     "routing-e2e": routing_e2e.run,
     "routing-sim": routing_sim.run,
     "validation": validation.run,
@@ -24,7 +25,6 @@ SETS: Mapping[str, Callable[[Path], SetResult]] = {
 NOT_ASKED_FOR_YET = (
     "gateway-api",
     "injection",
-    "iptables",
 )
 
 BESIDE = Path(__file__).parents[3] / "shared" / "conformance"

@@ -89,6 +89,7 @@ class Spec:
             ports=FrozenMap(given.pop("ports", {})),
             locality=given.pop("locality", ""),
             binding=binding,
+            transparent=given.pop("transparent", False),
             instances=self.loaded.db.value(instances_at, namespace, address),
             container_ports=FrozenMap(given.pop("container_ports", {})),
             families=tuple(map(Family, given.pop("families", ("IPv4",)))),

@@ -10,6 +10,7 @@ import pytest
 
 from mizzen.processes import (
     ALWAYS,
+    CAP_NET_ADMIN,
     NEVER,
     Command,
     Exit,
@@ -164,6 +165,20 @@ async def test_another_user_works_in_a_folder_it_could_not_reach(tmp_path):
     await child.wait()
     assert lines == ["1337 1337 []"]
     assert (inner / "made").stat().st_uid == 1337
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="could not run here: only root can change its user")
+@pytest.mark.parametrize(("kept", "effective"), [((), 0), ((CAP_NET_ADMIN,), 1 << CAP_NET_ADMIN)])
+async def test_another_user_keeps_those_of_roots_rights_that_it_is_given(kept, effective):
+    lines: list[str] = []
+    argv = ("/bin/sh", "-c", "exec grep -E '^(Uid|CapEff|CapPrm)' /proc/self/status")  # over another exec
+    child = start(
+        Command(name="x", argv=argv, uid=1337, gid=1337, capabilities=kept, stdout=ToLines(lines.append))
+    )
+    await child.wait()
+    uid, *capabilities = lines
+    assert uid.split() == ["Uid:", "1337", "1337", "1337", "1337"]
+    assert {int(line.split()[1], 16) for line in capabilities} == {effective}
 
 
 def test_the_pause_doubles_up_to_a_limit_with_jitter_on_top():

@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
-from mizzen.agent.settings import ADMIN_SOCKET, DAEMON_NAME, SDS_SOCKET, HostPort, Interception, Settings
+from mizzen.agent.settings import ADMIN_SOCKET, DAEMON_NAME, SDS_SOCKET, HostPort, Settings
 from mizzen.errors import UserError
 from mizzen.proto.api import Bootstrap, HttpProtocolOptions, Struct, UpstreamTlsContext, message_class
 from mizzen.proto.descriptors import pool
@@ -120,6 +120,7 @@ def node_metadata(settings: Settings) -> dict[str, Any]:
         "NAMESPACE": settings.namespace,
         "SERVICE_ACCOUNT": settings.service_account,
         "INTERCEPTION_MODE": settings.interception.name,
+        "CAPTURE_IPV6": settings.captures and settings.capture.ipv6,
         "LABELS": dict(settings.labels),
         "APP_PORTS": {str(port): private for port, private in settings.app_ports.items()},
         "HTTP_PROXY_PORT": settings.http_proxy_port,
@@ -207,7 +208,7 @@ def _http2() -> dict[str, Any]:
 
 def _needs_mark(settings: Settings) -> bool:
     """Only where it is needed: without capture Envoy may lack the right to mark."""
-    return settings.mark != 0 and settings.interception is Interception.REDIRECT
+    return settings.mark != 0 and settings.captures
 
 
 def _marked(mark: int) -> dict[str, Any]:

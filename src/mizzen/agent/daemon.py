@@ -77,8 +77,6 @@ class Daemon:
                     channel, method, request_type, reply_type
                 )
                 async with call.open() as stream:
-                    async with asyncio.timeout(_CALL_SECONDS):
-                        await stream.send_request()
                     yield stream
 
     def _channel(self, credentials: Credentials | None) -> Channel:

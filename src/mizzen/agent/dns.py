@@ -5,7 +5,6 @@ what they answer comes back as it came.
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,22 +41,20 @@ class DnsFigures:
 
 
 class DnsServer:
-    """`table` gives the names known now; None: they are not known yet."""
+    """`table` gives the names known now; None: they are not known yet. Servers on several addresses may count together."""
 
     def __init__(
         self,
         table: Callable[[], NameTable | None],
         upstream: Upstream,
-        *,
-        chance: Callable[[], float] = random.random,
+        figures: DnsFigures | None = None,
     ) -> None:
         self._table = table
-        self._chance = chance
         self._upstream = upstream
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp = StreamServer(self._serve, _MOST_CONNECTIONS)
         self._asking: set[asyncio.Task[None]] = set()
-        self.figures = DnsFigures()
+        self.figures = DnsFigures() if figures is None else figures
 
     @property
     def port(self) -> int:
@@ -129,8 +126,7 @@ class DnsServer:
 
     def _decide(self, question: Question) -> Reply | AskOn:
         self.figures.asked += 1
-        can_ask_on = bool(self._upstream.servers)
-        return decide(question, self._table(), self._chance(), can_ask_on=can_ask_on)
+        return decide(question, self._table(), self.figures.asked, can_ask_on=bool(self._upstream.servers))
 
     async def _asked_on(
         self,

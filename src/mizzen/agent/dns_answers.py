@@ -41,8 +41,8 @@ class AskOn:
     aliases: tuple[Record, ...] = ()
 
 
-def decide(question: Question, table: NameTable | None, chance: float, *, can_ask_on: bool) -> Reply | AskOn:
-    """`table` None: the names are not known yet. `chance`, in 0..1, says which of several addresses comes first: most
+def decide(question: Question, table: NameTable | None, turn: int, *, can_ask_on: bool) -> Reply | AskOn:
+    """`table` None: the names are not known yet. By `turn` several addresses take turns to be the first, as most
     clients call that one alone.
     """
     if not question.is_query:
@@ -59,7 +59,7 @@ def decide(question: Question, table: NameTable | None, chance: float, *, can_as
     if question.kind not in _ADDRESSES:  # SRV, MX, TXT: nothing that the mesh would know
         return AskOn() if can_ask_on else Reply(ResponseCode.NO_ERROR, aliases[:1])
     if found.addresses is not None:
-        addresses = (address_record(found.target, address) for address in _turned(found.addresses, chance))
+        addresses = (address_record(found.target, address) for address in _turned(found.addresses, turn))
         records = (record for record in addresses if record.kind == question.kind)
         return Reply(ResponseCode.NO_ERROR, (*aliases, *records))
     if can_ask_on:
@@ -76,6 +76,6 @@ def _nobody_knows(name: str, table: NameTable | None) -> ResponseCode:
     return ResponseCode.NAME_ERROR if table is not None else ResponseCode.SERVER_FAILURE
 
 
-def _turned(addresses: Sequence[str], chance: float) -> Sequence[str]:
-    first = int(chance * len(addresses))
+def _turned(addresses: Sequence[str], turn: int) -> Sequence[str]:
+    first = turn % len(addresses) if addresses else 0
     return (*addresses[first:], *addresses[:first])

@@ -13,7 +13,7 @@ from typing import Final
 
 from mizzen.agent import ports
 from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
-from mizzen.agent.settings import Interception, Kind, Settings
+from mizzen.agent.settings import Kind, Settings
 
 _POLL_SECONDS: Final = 0.05
 _REPORT_SECONDS: Final = 2.0
@@ -82,7 +82,7 @@ def inbound_connections(stats: Mapping[str, int], settings: Settings) -> int:
 def _is_inbound(host: str, port: int, settings: Settings) -> bool:
     if settings.kind is Kind.GATEWAY:
         return True
-    if settings.interception is Interception.REDIRECT:
+    if settings.captures:
         return port == ports.INBOUND
     # Without capture each inbound listener has the workload's address; so has the outbound proxy.
     return host == settings.address and port not in {settings.http_proxy_port, ports.OUTBOUND}

@@ -8,7 +8,7 @@ from typing import Final
 
 from mizzen.agent.settings import Interception, Settings
 from mizzen.errors import UserError
-from mizzen.processes import Command, Restart, Supervised, ToLines
+from mizzen.processes import CAP_NET_ADMIN, Command, Restart, Supervised, ToLines
 
 _RESTART: Final = Restart(first_seconds=0.1, max_seconds=5.0)
 _LAST_WORDS: Final = 5
@@ -19,7 +19,7 @@ def envoy_uid(settings: Settings, own_uid: int, uid_map: str) -> int | None:
 
     Raises UserError where capture needs to know Envoy by its user, and there is only one.
     """
-    if settings.interception is Interception.NONE or settings.mark:
+    if not settings.captures or settings.mark:
         return None
     if own_uid != 0 or not _is_mapped(settings.envoy_uid, uid_map):
         raise UserError(
@@ -74,6 +74,7 @@ class Envoy:
             self._descriptor = -1
 
     def _command(self, settings: Settings, bootstrap: str, uid: int | None) -> Command:
+        tproxy = settings.interception is Interception.TPROXY
         return Command(
             name="Envoy",
             argv=(
@@ -90,6 +91,8 @@ class Envoy:
             cwd=settings.state_dir,
             uid=uid,
             gid=uid,
+            # A transparent socket has an address of somebody else. As the agent's own user Envoy keeps the agent's rights.
+            capabilities=(CAP_NET_ADMIN,) if tproxy and uid is not None else (),
             pass_fds=(self._descriptor,),
             stderr=ToLines(self._heard),
         )

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from mizzen.agent import ports
 from mizzen.agent.bootstrap import bootstrap_text, build_bootstrap, write_bootstrap
-from mizzen.agent.capture import AGENT_MARK, EnvoyTraffic, capture
+from mizzen.agent.capture import AGENT_MARK, capture
 from mizzen.agent.certificates import Certificates
 from mizzen.agent.credentials import Credentials
 from mizzen.agent.daemon import Daemon
-from mizzen.agent.dns import DnsServer
+from mizzen.agent.dns import DnsFigures, DnsServer
 from mizzen.agent.dns_upstream import RESOLVER_FILE, Upstream, configured_servers
 from mizzen.agent.drain import Drain
 from mizzen.agent.envoy import Envoy, envoy_uid
@@ -28,7 +28,7 @@ from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
 from mizzen.agent.name_discovery import NameDiscovery
 from mizzen.agent.readiness import Readiness
 from mizzen.agent.sds import SecretService, private_socket, serve_secrets
-from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Interception, Settings
+from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Settings
 from mizzen.agent.tasks import cancel, first_of
 from mizzen.envoy_binary import envoy_path
 from mizzen.errors import UserError
@@ -46,8 +46,7 @@ class Agent:
 
     def __init__(self, settings: Settings, started: float) -> None:
         """`started`: when the agent was started, by the monotonic clock. Raises UserError."""
-        captured = settings.interception is Interception.REDIRECT
-        own_mark = AGENT_MARK if captured else 0
+        own_mark = AGENT_MARK if settings.captures else 0
         self._settings = settings
         self._started = started
         self._uid = envoy_uid(settings, os.geteuid(), Path("/proc/self/uid_map").read_text())
@@ -62,8 +61,11 @@ class Agent:
         self._health = HealthReporter(daemon, settings.node_id, lambda: self._credentials)
         servers = settings.dns_upstream or configured_servers(RESOLVER_FILE)
         self._upstream = Upstream(servers, own_mark)
-        self._dns = DnsServer(lambda: self._names.table, self._upstream)
-        self._dns_host = "127.0.0.1" if captured else settings.address
+        self._dns_figures = DnsFigures()
+        self._dns = [
+            (DnsServer(lambda: self._names.table, self._upstream, self._dns_figures), address)
+            for address in _dns_addresses(settings)
+        ]
         self._http = HttpServer(
             {"/healthz/ready": self._ready, "/stats/prometheus": self._metrics, "/status": self._status}
         )
@@ -102,8 +104,8 @@ class Agent:
 
     async def _start(self, running: AsyncExitStack) -> None:
         """Envoy first, as it takes longest; it waits for its certificate and the daemon by itself."""
-        if self._settings.interception is Interception.REDIRECT:
-            capture(EnvoyTraffic(self._settings.envoy_uid, self._settings.mark))
+        if self._settings.captures:
+            capture(self._settings.capture, self._settings.capture_backend)
         write_bootstrap(self._bootstrap, Path(BOOTSTRAP_FILE), self._uid)
         secrets = await serve_secrets(self._secrets, private_socket(Path(SDS_SOCKET), self._uid))
         running.push_async_callback(secrets.close)
@@ -111,8 +113,9 @@ class Agent:
         running.push_async_callback(self._envoy.stop)
         await self._http.start(self._settings.address, ports.STATUS)
         running.push_async_callback(self._http.close)
-        await self._dns.start(self._dns_host, ports.DNS)
-        running.push_async_callback(self._dns.close)
+        for server, address in self._dns:
+            await server.start(address, ports.DNS)
+            running.push_async_callback(server.close)
 
     @property
     def _credentials(self) -> Credentials | None:
@@ -161,7 +164,7 @@ class Agent:
             certificate_expires=credentials.not_after if credentials is not None else 0.0,
             ready=not self._missing,
             resident_bytes=_resident_bytes(),
-            dns=self._dns.figures,
+            dns=self._dns_figures,
         )
         try:
             of_envoy = with_mesh_names(await self._admin.get("/stats/prometheus"))
@@ -219,6 +222,13 @@ async def run(settings: Settings, started: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop)
     await Agent(settings, started).run(stop, hurry)
+
+
+def _dns_addresses(settings: Settings) -> tuple[str, ...]:
+    """Where captured questions are redirected to; without capture the application asks at the workload's address."""
+    if not settings.captures:
+        return (settings.address,)
+    return ("127.0.0.1", "::1") if settings.capture.ipv6 else ("127.0.0.1",)
 
 
 def _envoy_said(line: str) -> None:

@@ -8,6 +8,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from mizzen.agent.capture import Backend
+from mizzen.agent.capture.arguments import add_capture_arguments, take_capture_options
+from mizzen.agent.capture.options import CaptureOptions
 from mizzen.frozen import FrozenMap
 from mizzen.model.identity import SpiffeId
 
@@ -27,9 +30,12 @@ class Kind(Enum):
 
 
 class Interception(Enum):
-    """How the application's traffic comes to Envoy: captured by the kernel, or sent by the application itself."""
+    """How the application's traffic comes to Envoy: captured by the kernel (by TPROXY the caller's address stays), or sent
+    by the application itself.
+    """
 
     REDIRECT = "redirect"
+    TPROXY = "tproxy"
     NONE = "none"
 
 
@@ -67,6 +73,8 @@ class Settings:
     token_file: Path | None
     state_dir: Path
     interception: Interception
+    capture: CaptureOptions
+    capture_backend: Backend
     mark: int
     envoy_uid: int
     envoy: Path | None
@@ -85,6 +93,10 @@ class Settings:
     max_connections: int
     application_ports: tuple[int, ...]  # on which the application must listen to be healthy
     debug: bool
+
+    @property
+    def captures(self) -> bool:
+        return self.interception is not Interception.NONE
 
     @property
     def identity(self) -> SpiffeId:
@@ -131,9 +143,16 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
         values["interception"] = (
             Interception.REDIRECT if values["kind"] is Kind.SIDECAR else Interception.NONE
         )
-    if values["kind"] is Kind.GATEWAY and values["interception"] is Interception.REDIRECT:
+    if values["kind"] is Kind.GATEWAY and values["interception"] is not Interception.NONE:
         parser.error("a gateway has no application whose traffic could be captured: --interception none")
     values["dns_upstream"] = tuple(values["dns_upstream"])
+    try:
+        tproxy = values["interception"] is Interception.TPROXY
+        values["capture"] = take_capture_options(
+            values, tproxy=tproxy, mark=values["mark"], uid=values["envoy_uid"]
+        )
+    except ValueError as error:
+        parser.error(str(error))
     values["labels"] = FrozenMap(dict(values["labels"]))
     for name in ("app_ports", "environment", "runtime"):
         values[name] = FrozenMap(dict(values[name]))
@@ -156,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--token-file", type=_path, metavar="FILE", help="join token, needed for the first certificate only")
     add("--state-dir", required=True, type=_path, metavar="DIR", help="a folder for this workload alone")
     add(
-        "--interception", type=Interception, choices=list(Interception), metavar="redirect|none",
+        "--interception", type=Interception, choices=list(Interception), metavar="redirect|tproxy|none",
         help="default: redirect for a sidecar, none for a gateway",
     )  # fmt: skip
     add(
@@ -198,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cert-ttl", dest="cert_ttl_seconds", type=int, default=24 * 3600, metavar="SECONDS")
     _add_envoy(add)
     add("--debug", action="store_true", help="log more, tracebacks included")
+    add_capture_arguments(parser)
     return parser
 
 

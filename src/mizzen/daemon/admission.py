@@ -11,7 +11,7 @@ from mizzen.derive.workloads import KINDS, workload
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database
 from mizzen.model.identity import SpiffeId
-from mizzen.model.proxy import Binding, ProxyKind
+from mizzen.model.proxy import Binding, Capture, ProxyKind
 from mizzen.model.workload import Workload
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
@@ -35,13 +35,15 @@ class AdmittedProxy:
     kind: ProxyKind
     identity: SpiffeId
     binding: Binding | None
+    capture: Capture
     certificate_expires: float | None
     agent: bool = False
 
     @property
-    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None, str, bool]:
+    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None, str, bool, Capture]:
         """The key of the query proxy_view that gives its view."""
-        return self.key, self.kind, self.binding, self.identity.service_account, self.agent
+        account = self.identity.service_account
+        return self.key, self.kind, self.binding, account, self.agent, self.capture
 
 
 def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
@@ -62,7 +64,8 @@ def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
         )
     agent = node.user_agent == AGENT
     binding = None if agent else _binding(kind, found, node.metadata)
-    return AdmittedProxy(found.key, kind, identity, binding, peer.not_after, agent)
+    capture = Capture() if agent else _capture(kind, node.metadata)
+    return AdmittedProxy(found.key, kind, identity, binding, capture, peer.not_after, agent)
 
 
 def registered(db: Database, namespace: str, name: str) -> Workload | None:
@@ -110,6 +113,14 @@ def _binding(kind: ProxyKind, found: Workload, metadata: Mapping[str, Any]) -> B
     except (TypeError, ValueError) as error:
         raise Rejected(f"the node's metadata for INTERCEPTION_MODE NONE cannot be read: {error}") from error
     return Binding(str(address), proxy_port, FrozenMap(ports))
+
+
+def _capture(kind: ProxyKind, metadata: Mapping[str, Any]) -> Capture:
+    """How a proxy's traffic is captured, as only its agent knows. It concerns nobody else: a false claim harms itself."""
+    if kind is ProxyKind.GATEWAY:
+        return Capture()
+    transparent = metadata.get("INTERCEPTION_MODE") == "TPROXY"
+    return Capture(transparent, ipv6=metadata.get("CAPTURE_IPV6") is True)
 
 
 def _port(number: object) -> int:

@@ -5,8 +5,8 @@ from mizzen.derive.inbound import instances_at
 from mizzen.derive.proxy_config import proxy_settings
 from mizzen.derive.workloads import workload
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import Binding, ProxyKind, ProxyView
-from mizzen.model.workload import families_of
+from mizzen.model.proxy import Binding, Capture, ProxyKind, ProxyView
+from mizzen.model.workload import Family, families_of
 
 
 @query
@@ -17,6 +17,7 @@ def proxy_view(
     binding: Binding | None,
     service_account: str,
     agent: bool,
+    capture: Capture,
 ) -> ProxyView | None:
     """The view of a registered workload's proxy, or of the agent beside it; None where no such workload is registered.
 
@@ -28,6 +29,7 @@ def proxy_view(
     if agent:
         return ProxyView(kind, found.namespace, found.labels, agent=True)
     by_address = (instances_at(db, found.namespace, address) for address in found.addresses)
+    captured = (Family.IPV6,) if capture.ipv6 else ()
     return ProxyView(
         kind=kind,
         namespace=found.namespace,
@@ -39,5 +41,6 @@ def proxy_view(
         service_account=service_account,
         settings=proxy_settings(found.proxy_config),
         container_ports=found.container_ports,
-        families=families_of(found.addresses),
+        families=tuple(dict.fromkeys((*families_of(found.addresses), *captured))),
+        transparent=capture.transparent,
     )

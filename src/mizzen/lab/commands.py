@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from mizzen.agent.capture.options import RETURNING_MARK
 from mizzen.envoy_binary import envoy_path
 from mizzen.lab import kernel
+from mizzen.lab.capture import capture_options
 from mizzen.lab.definition import Traffic, Workload, command_for
 from mizzen.lab.network import Place
 from mizzen.lab.plan import Plan, Programs
@@ -156,13 +158,15 @@ def agent_command(plan: Plan, layout: Layout, instance: Instance, own_address: s
 
 def _capture_options(plan: Plan, workload: Workload) -> dict[str, str]:
     """How traffic reaches the sidecar, and how its own traffic is told apart: by its user where more than one exists."""
-    captures = plan.isolation.network and not workload.gateway
     has_users = kernel.is_mapped(ENVOY_UID) and os.geteuid() == 0
     options = {
-        "--interception": "redirect" if captures else "none",
-        "--mark": "0" if has_users else str(ENVOY_UID),
+        "--mark": "0" if has_users else str(RETURNING_MARK),
         "--envoy-uid": str(ENVOY_UID if has_users else os.geteuid()),
     }
+    if plan.isolation.network and not workload.gateway:
+        options |= capture_options(workload.annotations)
+    else:
+        options["--interception"] = "none"
     if not plan.isolation.network:
         options["--http-proxy-port"] = str(HTTP_PROXY_PORT)
     return options

@@ -11,7 +11,8 @@ from typing import Protocol
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from mizzen.agent.capture import EnvoyTraffic, capture
+from mizzen.agent.capture import capture
+from mizzen.agent.capture.options import CaptureOptions
 from mizzen.lab import kernel
 
 BRIDGE = "mesh0"
@@ -77,7 +78,7 @@ class BridgedNetwork:
         # Better to learn it here, where another mode can still be tried, than from every agent.
         with self._new_namespace() as namespace:
             os.close(namespace)
-            capture(EnvoyTraffic(uid=0, mark=1))
+            capture(CaptureOptions(proxy_mark=1))
 
     def add_place(self) -> Place:
         self._places += 1

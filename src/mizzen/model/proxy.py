@@ -48,6 +48,16 @@ AS_THE_MESH = ProxySettings()
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """How traffic comes to a proxy that captures it. `transparent`: with the caller's own address, with which the proxy
+    calls the application, too (Istio's interception mode TPROXY). `ipv6`: also by IPv6.
+    """
+
+    transparent: bool = False
+    ipv6: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyView:
     """The smallest value on which a proxy's configuration depends: proxies with equal views share every byte.
 
@@ -67,6 +77,7 @@ class ProxyView:
     agent: bool = False  # what the agent beside the proxy holds: the mesh's names and nothing else
     container_ports: FrozenMap[str, int] = NO_PORTS
     families: tuple[Family, ...] = (Family.IPV4,)  # in which the workload has addresses, hence listeners
+    transparent: bool = False  # what comes in is captured by TPROXY
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ MESSAGES = {
     "HttpRBAC": _FILTERS + "http.rbac.v3.RBAC",
     "NetworkRBAC": _FILTERS + "network.rbac.v3.RBAC",
     "OriginalDst": _FILTERS + "listener.original_dst.v3.OriginalDst",
+    "OriginalSrc": _FILTERS + "listener.original_src.v3.OriginalSrc",
     "PreviousHosts": "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     "ProxyProtocolUpstreamTransport": _TRANSPORT_SOCKETS + "proxy_protocol.v3.ProxyProtocolUpstreamTransport",
     "RawBuffer": _TRANSPORT_SOCKETS + "raw_buffer.v3.RawBuffer",

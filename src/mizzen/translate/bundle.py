@@ -80,7 +80,8 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
         own += sidecar_secrets(db, scope, view.service_account)
         if view.binding is None:
             unknown = unknown_traffic(db, scope)
-            own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, (unknown,)))
+            arguments = (unknown, view.families)
+            own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, arguments))
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
         else:
             own += _explicit_proxy(scope, view.binding)
@@ -138,11 +139,12 @@ def callers_distinction(db: Database, scope: OutboundScope) -> Distinction:
 
 def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
     scope = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
+    transparent = view.transparent
     for port in inbound_ports(db, scope):
         if view.binding is not None and application(db, port).port not in view.binding.app_ports:
             continue  # the application has no port behind it: the proxy would call itself
         name = names.inbound_cluster(port.number)
-        key = inbound_clusters.inbound_key(db, scope, port, view.binding)
+        key = inbound_clusters.inbound_key(db, scope, port, view.binding, transparent=transparent)
         yield ResourceRef(CLUSTER, name, inbound_clusters.inbound_cluster, (key,), inbound=True)
         address = view.binding.address if view.binding else own_address(db, port)
         if address:
@@ -153,10 +155,11 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
             CLUSTER,
             names.INBOUND_PASSTHROUGH,
             inbound_clusters.inbound_passthrough_cluster,
-            (),
+            (transparent,),
             inbound=True,
         )
-        yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, (scope,))
+        captured = (scope, view.families, transparent)
+        yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, captured)
 
 
 def _explicit_proxy(scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:

@@ -70,7 +70,8 @@ def test_a_mark_goes_on_every_connection_that_envoy_opens():
 
 
 def test_the_node_says_what_the_daemon_needs_to_know():
-    node = bootstrap("--label", "app=a", "--app-port", "80=8080", "--http-proxy-port", "15002")["node"]
+    given = ("--label", "app=a", "--app-port", "80=8080", "--http-proxy-port", "15002")
+    node = bootstrap(*given, "--capture-ipv6", "off")["node"]
     assert node["id"] == "sidecar~10.0.0.2~w.default~default.svc.cluster.local"
     assert node["cluster"] == "a.default"
     assert node["metadata"] == {
@@ -81,6 +82,7 @@ def test_the_node_says_what_the_daemon_needs_to_know():
         "LABELS": {"app": "a"},
         "APP_PORTS": {"80": 8080},
         "HTTP_PROXY_PORT": 15002,
+        "CAPTURE_IPV6": False,
         "ENVOY_VERSION": "1.40.0",
     }
 

@@ -5,7 +5,7 @@ import pytest
 from mizzen.daemon.admission import AGENT, HTTP_PROXY_PORT, admit
 from mizzen.derive.proxies import proxy_view
 from mizzen.frozen import FrozenMap
-from mizzen.model.proxy import Binding, ProxyKind, ProxyView
+from mizzen.model.proxy import Binding, Capture, ProxyKind, ProxyView
 from mizzen.model.workload import Family
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
@@ -161,6 +161,25 @@ def test_metadata_that_cannot_be_read_is_refused_not_guessed(metadata):
 
 def test_with_capture_the_metadata_does_not_matter():
     assert ask(INTERCEPTION_MODE="REDIRECT", HTTP_PROXY_PORT="soon").binding is None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "capture"),
+    [
+        ({}, Capture()),
+        ({"INTERCEPTION_MODE": "REDIRECT", "CAPTURE_IPV6": True}, Capture(ipv6=True)),
+        ({"INTERCEPTION_MODE": "TPROXY"}, Capture(transparent=True)),
+        ({"INTERCEPTION_MODE": ["TPROXY"], "CAPTURE_IPV6": "yes"}, Capture()),
+    ],
+)
+def test_the_agent_says_how_it_captures(metadata, capture):
+    proxy = ask(**metadata)
+    assert (proxy.capture, proxy.binding) == (capture, None)
+    assert proxy.view_key[-1] == capture
+
+
+def test_a_gateway_captures_nothing():
+    assert ask("router~10.0.0.1~cart-0.shop~x", INTERCEPTION_MODE="TPROXY").capture == Capture()
 
 
 def test_a_workload_whose_address_is_a_name_cannot_be_bound():

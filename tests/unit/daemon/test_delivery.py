@@ -10,7 +10,7 @@ from mizzen.daemon.delivery import REMEMBERED_CHANGES, DeliveryLog, DeliveryMetr
 from mizzen.daemon.views import View
 from mizzen.derive.workloads import workload_key
 from mizzen.model.identity import SpiffeId
-from mizzen.model.proxy import ProxyKind
+from mizzen.model.proxy import Capture, ProxyKind
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from tests.support.mesh import sidecar
 
@@ -18,14 +18,9 @@ ROUTES = ResourceKey("VirtualService", "shop", "routes")
 
 
 def a_session(name: str, *, agent: bool = False) -> Session:
-    proxy = AdmittedProxy(
-        workload_key("shop", name),
-        ProxyKind.SIDECAR,
-        SpiffeId("cluster.local", "shop", name),
-        None,
-        None,
-        agent,
-    )
+    identity = SpiffeId("cluster.local", "shop", name)
+    key = workload_key("shop", name)
+    proxy = AdmittedProxy(key, ProxyKind.SIDECAR, identity, None, Capture(), None, agent)
     return Session(None, proxy, View(sidecar("shop")))
 
 

@@ -82,7 +82,7 @@ def test_private_ports_are_ports():
 
 @pytest.mark.parametrize(
     ("uid", "mapped", "mark", "envoy"),
-    [(0, True, "0", "1337"), (0, False, "1337", "0"), (7, True, "1337", "7")],
+    [(0, True, "0", "1337"), (0, False, "1338", "0"), (7, True, "1338", "7")],
 )
 def test_envoys_traffic_is_told_by_its_user_where_more_than_one_exists(monkeypatch, uid, mapped, mark, envoy):
     monkeypatch.setattr(commands.os, "geteuid", lambda: uid)
@@ -91,6 +91,24 @@ def test_envoys_traffic_is_told_by_its_user_where_more_than_one_exists(monkeypat
     assert ("--mark", mark) in given
     assert ("--envoy-uid", envoy) in given
     assert ("--interception", "redirect") in given
+
+
+def test_annotations_of_capture_become_options_of_the_agent():
+    annotations = {
+        "sidecar.istio.io/interceptionMode": "TPROXY",
+        "traffic.sidecar.istio.io/excludeInboundPorts": "9090,9091",
+        "traffic.sidecar.istio.io/includeOutboundIPRanges": "10.0.0.0/8",
+        "prometheus.io/scrape": "true",
+    }
+    workload = Workload(name="web", command="x", annotations=annotations)
+    given = options(
+        agent_command(plan(), Layout.of(plan()), replace(INSTANCE, workload=workload), "10.77.0.1")
+    )
+    assert [pair for pair in given if "clude" in pair[0] or pair[0] == "--interception"] == [
+        ("--interception", "tproxy"),
+        ("--exclude-inbound-ports", "9090,9091"),
+        ("--include-outbound-cidrs", "10.0.0.0/8"),
+    ]
 
 
 def test_a_gateway_captures_nothing():

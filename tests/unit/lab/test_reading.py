@@ -48,6 +48,18 @@ def test_what_is_left_out_has_a_default(tmp_path):
         ("  gateway: true\n", "", 6, "a command is missing"),
         ("gateway: true", "gateway: true\n  command: x", 8, "a gateway runs no command"),
         ('"two words"', '"two words', 4, "the command cannot be split into words: No closing quotation"),
+        (
+            "  gateway: true",
+            "  gateway: true\n  annotations: {traffic.sidecar.istio.io/excludeInboundPorts: '80,x'}",
+            8,
+            "'x' is no port",
+        ),
+        (
+            "  gateway: true",
+            "  gateway: true\n  annotations: {sidecar.istio.io/interceptionMode: NONE}",
+            8,
+            "'NONE' is no mode that a lab has: REDIRECT or TPROXY",
+        ),
         ("{workload: gateway,", "{workload: door,", 8, "there is no workload named door"),
         ("{from: ingress,", "{from: nobody,", 10, "there is no workload named nobody"),
         ("ingress: {workload: gateway, port: 8080}\n", "", 9, "the lab has no ingress"),

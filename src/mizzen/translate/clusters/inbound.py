@@ -32,6 +32,8 @@ from mizzen.xds.resource import CLUSTER
 INBOUND_SOURCE = "127.0.0.6"
 INBOUND_SOURCE_IPV6 = "::6"
 _FOR_EVER = timedelta(days=36_500)
+TPROXY_MARK = 1337  # on connections to the application: the capture rules bring its answers back by it
+_SOL_SOCKET, _SO_MARK = 1, 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,18 @@ class InboundKey:
     application: Application
     pool: ConnectionPoolSettings | None
     stat_name: str  # in statistics; "": its own
+    transparent: bool  # the application is called from the caller's address
 
 
-def inbound_key(db: Database, scope: InboundScope, port: InboundPort, binding: Binding | None) -> InboundKey:
+def inbound_key(
+    db: Database, scope: InboundScope, port: InboundPort, binding: Binding | None, *, transparent: bool
+) -> InboundKey:
     """The key for a workload's port. Without capture the application listens on a private port beside the proxy."""
     found = application(db, port)
     if binding is not None:
         found = Application(binding.address, binding.app_ports[found.port])
-    return InboundKey(port.number, port.protocol, found, _pool(db, scope, port), _stat_name(db, port))
+    pool, stat_name = _pool(db, scope, port), _stat_name(db, port)
+    return InboundKey(port.number, port.protocol, found, pool, stat_name, transparent)
 
 
 @query
@@ -66,6 +72,8 @@ def inbound_cluster(db: Database, key: InboundKey) -> Built:
         _apply_address(cluster, socket_address(found.address, found.port))
     else:
         _apply_original_destination(cluster, found.port if found.port != key.port else None)
+    if key.transparent:
+        _mark(cluster)
     return built(CLUSTER, cluster)
 
 
@@ -107,10 +115,12 @@ def _apply_original_destination(cluster: Cluster, port: int | None) -> None:
 
 
 @query
-def inbound_passthrough_cluster(db: Database) -> Built:
+def inbound_passthrough_cluster(db: Database, transparent: bool) -> Built:
     """The application's ports that no service declares."""
     cluster = original_destination(db, names.INBOUND_PASSTHROUGH)
     _bind_to_inbound_source(cluster)
+    if transparent:
+        _mark(cluster)
     return built(CLUSTER, cluster)
 
 
@@ -119,3 +129,11 @@ def _bind_to_inbound_source(cluster: Cluster) -> None:
     cluster.upstream_bind_config.source_address.port_value = 0  # any; Envoy wants it said
     ipv6 = cluster.upstream_bind_config.extra_source_addresses.add().address
     ipv6.address, ipv6.port_value = INBOUND_SOURCE_IPV6, 0
+
+
+def _mark(cluster: Cluster) -> None:
+    """Under TPROXY. The listener's original_src does it, too (and puts the caller's address in the place of the source); but
+    where the proxy's own traffic is told by a mark, that would take its place.
+    """
+    option = cluster.upstream_bind_config.socket_options.add()
+    option.level, option.name, option.int_value = _SOL_SOCKET, _SO_MARK, TPROXY_MARK

@@ -16,16 +16,19 @@ from mizzen.derive.inbound import InboundPort, InboundScope, inbound_port, inbou
 from mizzen.derive.mesh import mesh_config, trust_domains
 from mizzen.incremental import Database, query
 from mizzen.model.service import Protocol
+from mizzen.model.workload import Family
 from mizzen.proto.api import (
     FilterChain,
     Listener,
     ListenerFilter,
     NetworkFilter,
     OriginalDst,
+    OriginalSrc,
     RouteConfiguration,
 )
 from mizzen.translate import authorization, names
 from mizzen.translate.built import Built, Origin, built, pack
+from mizzen.translate.clusters.inbound import TPROXY_MARK
 from mizzen.translate.http_filters.cors import cors_filter
 from mizzen.translate.http_filters.fault import fault_filter
 from mizzen.translate.http_filters.grpc_web import grpc_web_filter
@@ -49,9 +52,16 @@ Then it goes on as with a stream that nobody knows: a server that speaks first i
 
 
 @query
-def virtual_inbound(db: Database, scope: InboundScope) -> Built:
-    """virtualInbound: every port of a workload whose traffic is captured."""
+def virtual_inbound(
+    db: Database, scope: InboundScope, families: tuple[Family, ...], transparent: bool
+) -> Built:
+    """virtualInbound: every port of a workload whose traffic is captured.
+
+    By TPROXY its socket takes connections that are addressed to others (`transparent`), and the application is called
+    from the caller's own address.
+    """
     mesh = mesh_config(db)
+    first, *more = families
     chains = [
         FilterChain(
             name="virtualInbound-blackhole",
@@ -63,7 +73,14 @@ def virtual_inbound(db: Database, scope: InboundScope) -> Built:
         if not own_address(db, port):
             chains += _port_chains(db, scope, port, _to_port(port.number))
     chains += _undeclared_chains(db, scope)
-    listener = _listener(mesh, names.VIRTUAL_INBOUND, ANY_ADDRESS, CAPTURE_PORT, chains)
+    listener = _listener(mesh, names.VIRTUAL_INBOUND, first.any_address, CAPTURE_PORT, chains)
+    for family in more:
+        listener.additional_addresses.add(address=socket_address(family.any_address, CAPTURE_PORT))
+    if transparent:
+        listener.transparent.value = True
+        source = OriginalSrc(mark=TPROXY_MARK)
+        caller = ListenerFilter(name="envoy.filters.listener.original_src", typed_config=pack(source))
+        listener.listener_filters.insert(0, caller)
     original = ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=pack(OriginalDst()))
     listener.listener_filters.insert(0, original)
     return built(LISTENER, listener, _origins(db, scope))

@@ -2,24 +2,28 @@
 
 from mizzen.derive.mesh import mesh_config
 from mizzen.incremental import Database, query
+from mizzen.model.workload import Family
 from mizzen.proto.api import Listener
 from mizzen.translate import names
 from mizzen.translate.built import Built, built
-from mizzen.translate.listeners.network import ANY_ADDRESS, socket_address, tcp_proxy
+from mizzen.translate.listeners.network import socket_address, tcp_proxy
 from mizzen.translate.unknown import UnknownTraffic
 from mizzen.xds.resource import LISTENER
 
 
 @query
-def virtual_outbound(db: Database, unknown: UnknownTraffic) -> Built:
+def virtual_outbound(db: Database, unknown: UnknownTraffic, families: tuple[Family, ...]) -> Built:
     """virtualOutbound: takes every captured connection and hands it to the listener of its original destination.
 
-    What no listener takes goes on as the outboundTrafficPolicy says.
+    What no listener takes goes on as the outboundTrafficPolicy says. Outbound traffic is captured by REDIRECT, whatever
+    the interception mode.
     """
     mesh = mesh_config(db)
+    address, *more = (socket_address(family.any_address, mesh.proxy_listen_port) for family in families)
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
-        address=socket_address(ANY_ADDRESS, mesh.proxy_listen_port),
+        address=address,
+        additional_addresses=[{"address": each} for each in more],
         traffic_direction="OUTBOUND",
         use_original_dst={"value": True},
         filter_chains=[
