@@ -24,6 +24,7 @@ from mizzen.agent.dns_message import (
 from mizzen.agent.dns_names import NameTable
 from mizzen.agent.dns_upstream import NoAnswer, Upstream, read_with_length, with_length
 from mizzen.agent.streams import StreamServer
+from mizzen.agent.tasks import cancel
 from mizzen.errors import UserError
 
 _MOST_ASKED_ON: Final = 256  # at a time over UDP; more get SERVFAIL, which resolvers try again
@@ -75,13 +76,11 @@ class DnsServer:
             ) from None
 
     async def close(self) -> None:
+        await cancel(*self._asking)
         if self._udp is not None:
             self._udp.close()
             await asyncio.sleep(0)  # asyncio closes the socket at its next turn
         await self._tcp.close()
-        for task in self._asking:
-            task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
 
     def _datagram(self, message: bytes, sender: tuple[str, int]) -> None:
         with suppress(MessageError):  # not a question: silence
