@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from mizzen.agent.dns_upstream import RESOLVER_FILE
 from mizzen.agent.settings import Interception, Settings
 from mizzen.errors import UserError
 from mizzen.processes import CAP_NET_ADMIN, Command, Restart, Supervised, ToLines
@@ -32,6 +33,19 @@ def envoy_uid(settings: Settings, own_uid: int, uid_map: str) -> int | None:
 def _is_mapped(uid: int, uid_map: str) -> bool:
     ranges = (map(int, line.split()) for line in uid_map.splitlines())
     return any(first <= uid < first + count for first, _, count in ranges)
+
+
+def search_domain(namespace: str, resolver: Path) -> dict[str, str]:
+    """What lets Envoy resolve a Service's short name, as an endpoint of a ServiceEntry may be written: a Pod's resolver
+    searches its namespace, so the environment says so where the machine's resolver searches nothing.
+    """
+    try:
+        lines = resolver.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    if any(line.split()[:1] in (["search"], ["domain"]) for line in lines):
+        return {}
+    return {"LOCALDOMAIN": f"{namespace}.svc.cluster.local"}  # c-ares reads one domain
 
 
 class Envoy:
@@ -87,7 +101,8 @@ class Envoy:
                 *("--drain-strategy", "immediate"),
                 "--disable-hot-restart",
             ),
-            env=settings.envoy_environment,  # and nothing of ours
+            # And nothing of ours.
+            env={**search_domain(settings.namespace, RESOLVER_FILE), **settings.envoy_environment},
             cwd=settings.state_dir,
             uid=uid,
             gid=uid,

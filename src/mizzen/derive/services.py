@@ -85,7 +85,7 @@ def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Ite
         ServicePort(
             name=port.name,
             number=port.number,
-            target=port.target_port or port.number,
+            target=port.target_port or (0 if resolution is Resolution.NONE else port.number),
             protocol=port_protocol(port.name, port.protocol),
         )
         for port in spec.ports

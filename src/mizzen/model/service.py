@@ -75,7 +75,9 @@ class TrafficDistribution(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One port of a service. `target` is the port of the endpoints: a number, or a name that each endpoint resolves."""
+    """One port of a service. `target` is the port of the endpoints: a number, or a name that each endpoint resolves; with
+    resolution NONE 0 where callers keep the port that they chose.
+    """
 
     name: str
     number: int

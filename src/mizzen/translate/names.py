@@ -54,7 +54,7 @@ def stat_name(pattern: str, found: Service, port: ServicePort, subset: str = "")
         "%SERVICE_FQDN%": found.host,
         "%SERVICE_PORT%": str(port.number),
         "%SERVICE_PORT_NAME%": port.name,
-        "%TARGET_PORT%": str(port.target),
+        "%TARGET_PORT%": str(port.target or port.number),
         "%SUBSET_NAME%": subset,
     }
     for word, value in words.items():

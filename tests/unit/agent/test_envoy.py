@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.agent.envoy import Envoy, envoy_uid
+from mizzen.agent.envoy import Envoy, envoy_uid, search_domain
 from mizzen.agent.settings import parse
 from mizzen.errors import UserError
 from tests.support.agent_mesh import until
@@ -56,3 +56,21 @@ async def test_an_end_is_told_with_envoys_last_words(tmp_path):
     assert why.startswith("Envoy exited with status 2 (")
     assert lines[0] in lines
     assert 0.1 <= delay <= 0.12
+
+
+@pytest.mark.parametrize(
+    ("resolver", "environment"),
+    [
+        ("nameserver 10.0.0.53\n", {"LOCALDOMAIN": "shop.svc.cluster.local"}),
+        ("nameserver 10.0.0.53\nsearch shop.svc.cluster.local svc.cluster.local\n", {}),
+        (None, {"LOCALDOMAIN": "shop.svc.cluster.local"}),
+    ],
+    ids=["none", "its own", "no file"],
+)
+def test_envoy_searches_the_workloads_namespace_where_the_machine_searches_nothing(
+    tmp_path, resolver, environment
+):
+    file = tmp_path / "resolv.conf"
+    if resolver is not None:
+        file.write_text(resolver)
+    assert search_domain("shop", file) == environment

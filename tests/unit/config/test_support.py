@@ -22,10 +22,10 @@ MESH = "mesh.istio.io/v1alpha1"
 
 CASES = {
     "a field": (
-        "DestinationRule",
-        "  host: a\n  trafficPolicy:\n    retryBudget: {percent: 20}\n",
-        "networking.istio.io/v1",
-        [("MZ0101", 7, 5, "spec.trafficPolicy.retryBudget")],
+        "MeshConfig",
+        "  ingressClass: istio\n",
+        MESH,
+        [("MZ0101", 5, 3, "spec.ingressClass")],
     ),
     "a field in each item": (
         "DestinationRule",
@@ -53,11 +53,11 @@ CASES = {
     ),
     "settings, with and without a type": (
         "MeshConfig",
-        "  defaultConfig: {tracing: {sampling: 1}, concurrency: 1}\n",
+        "  defaultConfig: {tracing: {sampling: 1}, configPath: /etc}\n",
         MESH,
         [
             ("MZ0101", 5, 19, "spec.defaultConfig.tracing"),
-            ("MZ0101", 5, 43, "spec.defaultConfig.concurrency"),
+            ("MZ0101", 5, 43, "spec.defaultConfig.configPath"),
         ],
     ),
     "a whole kind": (

@@ -254,8 +254,9 @@ class MeshConfig(Message):
     default_destination_rule_export_to: tuple[str, ...] = ("*",)  # of DestinationRules that do not say
     connect_timeout: Duration = Duration(seconds=10)  # of TCP connections to other proxies and services
     hbone_idle_timeout: Duration | None = None  # of an ambient tunnel; None: 1 h
-    # 0: wait for the client to speak without limit; None: 1 s where a port says no protocol, else without limit
-    protocol_detection_timeout: Duration | None = None
+    protocol_detection_timeout: Duration | None = (
+        None  # 0: wait without limit; None: 1 s where a port says no protocol, else without limit
+    )
     tcp_keepalive: TcpKeepalive | None = None  # None: the system's
     default_http_retry_policy: HTTPRetry | None = None  # None: 2 attempts with Istio's conditions
     default_traffic_policy: DefaultTrafficPolicy | None = None  # where no DestinationRule says otherwise

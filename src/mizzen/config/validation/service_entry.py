@@ -71,9 +71,6 @@ def _ports(spec: ServiceEntry, *, has_addresses: bool) -> Findings:
     for index, port in enumerate(spec.ports):
         here = (*path, index)
         yield from _port(port, here)
-        if port.target_port and spec.resolution is Resolution.NONE:
-            message = "targetPort has no effect with resolution NONE: callers choose the port"
-            yield questionable((*here, "targetPort"), message, "remove it")
         if not has_addresses and port.protocol in ("", "TCP"):
             message = "without addresses a TCP port takes all traffic to its number, whatever its host"
             yield questionable(here, message, "add addresses, or name the protocol: HTTP, TLS ...")

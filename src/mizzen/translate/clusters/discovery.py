@@ -31,12 +31,12 @@ def by_discovery(cluster: Cluster) -> None:
     cluster.eds_cluster_config.eds_config.CopyFrom(source)
 
 
-def as_called(cluster: Cluster, port: ServicePort) -> None:
-    """To the address that the caller chose, at the port of the service or another (targetPort)."""
+def as_called(cluster: Cluster, override: int) -> None:
+    """To the address that the caller chose, at the port that it chose or at the service's targetPort."""
     cluster.type = Cluster.DiscoveryType.ORIGINAL_DST
     cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
-    if isinstance(port.target, int) and port.target != port.number:
-        cluster.original_dst_lb_config.upstream_port_override.value = port.target
+    if override:
+        cluster.original_dst_lb_config.upstream_port_override.value = override
 
 
 def by_dns(

@@ -92,9 +92,11 @@ def _apply_discovery(
     policy: EffectivePolicy,
 ) -> None:
     balancing = policy.load_balancer
-    if found.resolution is Resolution.NONE or (balancing and balancing.simple is SimpleLB.PASSTHROUGH):
-        # PASSTHROUGH: Envoy refuses a cluster that finds endpoints and then leaves the choice to the caller.
-        discovery.as_called(cluster, port)
+    if found.resolution is Resolution.NONE:
+        discovery.as_called(cluster, override=port.target if isinstance(port.target, int) else 0)
+    elif balancing and balancing.simple is SimpleLB.PASSTHROUGH:
+        # Envoy refuses a cluster that finds endpoints and then leaves the choice to the caller.
+        discovery.as_called(cluster, override=0)
     elif found.resolution in discovery.BY_DNS:
         endpoints = service_endpoints(db, key.service, key.port) or (discovery.host_as_endpoint(found, port),)
         chosen = of_subset(db, endpoints, key.rules, key.subset)
