@@ -146,6 +146,9 @@ def agent_command(plan: Plan, layout: Layout, instance: Instance, own_address: s
         for port in workload.declared_ports()
         if not workload.gateway
     ]
+    if plan.isolation.network:
+        searched = resolver_environment(workload.namespace)
+        pairs += [("--env", f"{name}={value}") for name, value in searched.items()]
     log = ToFile(layout.log(f"{instance.name}.proxy"))
     return Command(
         name=f"agent of {instance.name}",
@@ -209,9 +212,20 @@ def application_environment(plan: Plan, instance: Instance) -> dict[str, str]:
     }
     if moved:
         environment["PORT"] = str(next(iter(moved.values())))
-    if not plan.isolation.network and workload.sidecar:
+    if plan.isolation.network:
+        environment |= resolver_environment(workload.namespace)
+    elif workload.sidecar:
         environment |= proxy_environment(address)
     return environment | workload.env
+
+
+def resolver_environment(namespace: str) -> Mapping[str, str]:
+    """How a name without dots, or with few, is completed before it is asked for: as in a pod of that namespace.
+
+    The resolver's file is one for the whole lab; the C library and Envoy's resolver (c-ares) let these overrule it.
+    """
+    domains = f"{namespace}.svc.cluster.local svc.cluster.local cluster.local"
+    return {"LOCALDOMAIN": domains, "RES_OPTIONS": "ndots:5"}
 
 
 def proxy_environment(address: str) -> Mapping[str, str]:
@@ -284,6 +298,8 @@ def _clean_environment() -> dict[str, str]:
 
 def _caller_environment(plan: Plan, instance: Instance | None) -> dict[str, str]:
     environment = _clean_environment()
-    if instance is not None and instance.workload.sidecar and not plan.isolation.network:
+    if instance is not None and plan.isolation.network:
+        environment |= resolver_environment(instance.workload.namespace)
+    elif instance is not None and instance.workload.sidecar:
         environment |= proxy_environment(instance.place.address)
     return environment

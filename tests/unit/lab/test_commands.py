@@ -75,6 +75,20 @@ def test_without_namespaces_it_listens_on_a_private_port_and_calls_through_the_s
     assert ("--daemon", "127.77.0.1:15012") in given
 
 
+def test_short_names_are_completed_as_in_a_pod_of_the_namespace():
+    wanted = {
+        "LOCALDOMAIN": "shop.svc.cluster.local svc.cluster.local cluster.local",
+        "RES_OPTIONS": "ndots:5",
+    }
+    environment = application_environment(plan(ROOTED), INSTANCE)
+    assert {name: environment[name] for name in wanted} == wanted
+    given = options(agent_command(plan(), Layout.of(plan()), INSTANCE, "10.77.0.1"))
+    assert [value for option, value in given if option == "--env"] == [
+        f"{name}={value}" for name, value in wanted.items()
+    ]
+    assert "LOCALDOMAIN" not in application_environment(plan(BARE), INSTANCE)
+
+
 def test_private_ports_are_ports():
     assert private_port(9080) == 29080
     assert private_port(50051) == 30051
