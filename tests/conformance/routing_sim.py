@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mizzen.config.decode import decode
-from mizzen.derive.addresses import allocated_addresses
+from mizzen.derive.addresses import NO_ALLOCATION_LABEL, allocated_addresses
 from mizzen.derive.inbound import instances_at
 from mizzen.derive.inputs import RESOURCES
 from mizzen.frozen import FrozenMap
@@ -140,10 +140,23 @@ def _configuration(case: Mapping[str, Any]) -> Configuration:
 
 
 def _objects(case: Mapping[str, Any]) -> str:
-    objects = [*case["config"], *case["kubernetes"]]
+    allocates = case["proxy"].get("metadata", {}).get("DNSAutoAllocate") == "True"
+    objects = [
+        *(found if allocates else _unallocated(found) for found in case["config"]),
+        *case["kubernetes"],
+    ]
     if "mesh_config" in case:
         objects.append(_mesh_config(case["mesh_config"]))
     return json.dumps(objects)
+
+
+def _unallocated(found: Mapping[str, Any]) -> Json:
+    """The object as Istio's simulation sees it, in which nothing allocates addresses."""
+    if found["kind"] != "ServiceEntry":
+        return found
+    metadata = found["metadata"]
+    labels = {**metadata.get("labels", {}), NO_ALLOCATION_LABEL: "false"}
+    return {**found, "metadata": {**metadata, "labels": labels}}
 
 
 def _mesh_config(spec: Mapping[str, Any]) -> Json:

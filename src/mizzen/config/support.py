@@ -45,11 +45,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.servers[].bind",
             "spec.servers[].defaultEndpoint",
         ),
-        "Sidecar": (
-            "spec.ingress[].tls",
-            "spec.outboundTrafficPolicy",
-            *_under("spec.egress[]", "bind captureMode"),
-        ),
+        "Sidecar": ("spec.ingress[].tls",),
         "ServiceEntry": (
             "spec.resolution=DYNAMIC_DNS",
             "spec.endpoints[].network",
@@ -83,14 +79,12 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "MeshConfig": (
             *_under(
                 "spec",
-                "proxyListenPort proxyInboundListenPort proxyHttpPort hboneIdleTimeout"
+                "proxyListenPort proxyInboundListenPort hboneIdleTimeout"
                 " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
                 " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
                 " extensionProviders defaultProviders discoverySelectors pathNormalization serviceEntryVisibility",
             ),
-            "spec.outboundTrafficPolicy.mode=ALLOW_ANY_DYNAMIC_DNS",
-            "spec.outboundTrafficPolicy.tls",
             *_under(
                 "spec.defaultConfig",
                 "statusPort configPath binaryPath serviceCluster tracingServiceName discoveryAddress"

@@ -87,6 +87,7 @@ MESSAGES = {
     "RawBuffer": _TRANSPORT_SOCKETS + "raw_buffer.v3.RawBuffer",
     "Router": _FILTERS + "http.router.v3.Router",
     "SetFilterState": _FILTERS + "network.set_filter_state.v3.Config",
+    "SniDynamicForwardProxy": _FILTERS + "network.sni_dynamic_forward_proxy.v3.FilterConfig",
     "StatsAccessLog": "envoy.extensions.access_loggers.stats.v3.Config",
     "StdoutAccessLog": "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
     "TcpProxy": _FILTERS + "network.tcp_proxy.v3.TcpProxy",

@@ -18,6 +18,7 @@ from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView
 from mizzen.model.service import ServiceRef
+from mizzen.model.workload import Family
 from mizzen.translate import names
 from mizzen.translate.built import ResourceRef
 from mizzen.translate.callers import NONE, Caller, Distinction, caller
@@ -25,7 +26,7 @@ from mizzen.translate.clusters import inbound as inbound_clusters
 from mizzen.translate.clusters import passthrough
 from mizzen.translate.clusters.outbound import service_clusters, service_distinction
 from mizzen.translate.listeners import gateway, inbound
-from mizzen.translate.listeners.network import ANY_ADDRESS
+from mizzen.translate.listeners.network import ANY_ADDRESS, LOOPBACK
 from mizzen.translate.listeners.outbound.captured import virtual_outbound
 from mizzen.translate.listeners.outbound.http_proxy import http_proxy
 from mizzen.translate.listeners.outbound.listener import outbound_listener
@@ -79,12 +80,10 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
         own += _inbound(db, view)
         own += sidecar_secrets(db, scope, view.service_account)
         if view.binding is None:
-            unknown = unknown_traffic(db, scope)
-            arguments = (unknown, view.families)
-            own.append(ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, arguments))
+            own += _captured(db, scope, view.families)
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
         else:
-            own += _explicit_proxy(scope, view.binding)
+            own += _explicit_proxy(db, scope, view.binding)
     filters = envoy_filters_for(db, view.namespace, view.labels)
     patching = Patching(filters, view.kind, in_force(mesh_config(db), view.settings))
     return Bundle(
@@ -162,9 +161,25 @@ def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
         yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, captured)
 
 
-def _explicit_proxy(scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:
+def _captured(db: Database, scope: OutboundScope, families: tuple[Family, ...]) -> Iterator[ResourceRef]:
+    """What takes the traffic that no listener of the scope takes, and, where the mesh has a port for it, what is sent to
+    the sidecar as an HTTP proxy.
+    """
+    mesh = mesh_config(db)
+    unknown = unknown_traffic(db, scope)
+    yield ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, (unknown, families))
+    if mesh.proxy_http_port > 0:
+        name = names.listener(LOOPBACK, mesh.proxy_http_port)
+        yield ResourceRef(LISTENER, name, http_proxy, (LOOPBACK, mesh.proxy_http_port, unknown))
+        yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
+    if unknown.resolves_names:
+        yield ResourceRef(CLUSTER, names.DYNAMIC_DNS, passthrough.dynamic_dns_cluster, ())
+
+
+def _explicit_proxy(db: Database, scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:
     name = names.listener(binding.address, binding.http_proxy_port)
-    yield ResourceRef(LISTENER, name, http_proxy, (binding.address, binding.http_proxy_port))
+    arguments = (binding.address, binding.http_proxy_port, unknown_traffic(db, scope))
+    yield ResourceRef(LISTENER, name, http_proxy, arguments)
     yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
 
 

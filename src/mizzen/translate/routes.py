@@ -27,12 +27,12 @@ from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServiceRef
-from mizzen.proto.api import Route, RouteConfiguration, VirtualHost
+from mizzen.proto.api import Route, RouteConfiguration
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
 from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext, default_route, http_route
 from mizzen.translate.traffic_policy import effective_policy
-from mizzen.translate.unknown import unknown_traffic
+from mizzen.translate.unknown import REFUSED, unknown_hosts, unknown_traffic
 from mizzen.translate.virtual_hosts import SidecarHost, http_ports, sidecar_hosts
 from mizzen.xds.resource import ROUTE
 
@@ -56,7 +56,7 @@ def sidecar_routes(db: Database, scope: OutboundScope, port: int) -> Built:
     origins: list[Origin] = []
     for host in sidecar_hosts(db, scope, port):
         _add_host(db, config, scope, host, host.domains, port, origins)
-    config.virtual_hosts.append(_unknown_hosts(db, scope))
+    config.virtual_hosts.append(unknown_hosts(unknown_traffic(db, scope)))
     return built(ROUTE, config, tuple(origins))
 
 
@@ -97,7 +97,7 @@ def all_ports_routes(db: Database, name: str, scopes: tuple[OutboundScope, ...])
             _add_host(db, config, scope, host, fresh, port, origins)
     # What is left has no original destination to pass through to: its name must be resolved, or it is refused.
     unknown = unknown_traffic(db, scopes[0])
-    config.virtual_hosts.append(_forwarded(unknown.request) if unknown.resolves_names else _blocked())
+    config.virtual_hosts.append(unknown_hosts(unknown if unknown.resolves_names else REFUSED))
     return built(ROUTE, config, tuple(origins))
 
 
@@ -230,19 +230,3 @@ def hashing(
     number = port_number(db, scope, destination, port)
     settings = effective_policy(db, rules_for(db, scope, ref), destination.subset, number).load_balancer
     return settings.consistent_hash if settings else None
-
-
-def _unknown_hosts(db: Database, scope: OutboundScope) -> VirtualHost:
-    """Requests to hosts that the mesh does not know: through, or 502 (Istio's allow_any and block_all)."""
-    cluster = unknown_traffic(db, scope).request
-    return _forwarded(cluster) if cluster else _blocked()
-
-
-def _forwarded(cluster: str) -> VirtualHost:
-    route = Route(name="allow_any", match={"prefix": "/"}, route={"cluster": cluster, "timeout": {}})
-    return VirtualHost(name="allow_any", domains=["*"], routes=[route], include_request_attempt_count=True)
-
-
-def _blocked() -> VirtualHost:
-    route = Route(name="block_all", match={"prefix": "/"}, direct_response={"status": 502})
-    return VirtualHost(name="block_all", domains=["*"], routes=[route], include_request_attempt_count=True)

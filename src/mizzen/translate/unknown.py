@@ -1,12 +1,14 @@
 """What becomes of traffic to what the mesh does not know: outboundTrafficPolicy of MeshConfig and Sidecar."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from mizzen.config.types.mesh import OutboundTrafficMode
 from mizzen.derive.hosts import qualified
 from mizzen.derive.sidecars import outbound_traffic_policy
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
+from mizzen.proto.api import Route, VirtualHost
 from mizzen.translate import names
 
 
@@ -42,3 +44,13 @@ def unknown_traffic(db: Database, scope: OutboundScope) -> UnknownTraffic:
         cluster = names.outbound_cluster(proxy.port.number if proxy.port else 0, proxy.subset, host)
         return UnknownTraffic(cluster, cluster)
     return UnknownTraffic()
+
+
+def unknown_hosts(unknown: UnknownTraffic) -> VirtualHost:
+    """Requests to hosts that the mesh does not know: through, or 502 (Istio's allow_any and block_all)."""
+    name = "block_all"
+    action: dict[str, Any] = {"direct_response": {"status": 502}}
+    if unknown.request:
+        name, action = "allow_any", {"route": {"cluster": unknown.request, "timeout": {}}}
+    route = Route(name=name, match={"prefix": "/"}, **action)
+    return VirtualHost(name=name, domains=["*"], routes=[route], include_request_attempt_count=True)

@@ -50,7 +50,6 @@ def _http_ports_of(db: Database, scope: OutboundScope, ref: ServiceRef) -> tuple
 @query
 def sidecar_hosts(db: Database, scope: OutboundScope, port: int) -> tuple[SidecarHost, ...]:
     """The virtual hosts of a port, by name. No domain stands in two of them: Envoy would refuse both."""
-    services = http_services(db, scope, port)
     found = [
         SidecarHost(
             ref.host,
@@ -58,7 +57,7 @@ def sidecar_hosts(db: Database, scope: OutboundScope, port: int) -> tuple[Sideca
             ref,
             mesh_virtual_service(db, scope, ref.host),
         )
-        for ref in services
+        for ref in http_services(db, scope, port)
     ]
     found += _hosts_without_service(db, scope, port, found)
     return tuple(_apart(sorted(found, key=lambda host: host.host)))

@@ -12,6 +12,8 @@ from mizzen.translate.clusters.connection_pool import (
     apply_connection_pool,
     http_options,
 )
+from mizzen.translate.clusters.discovery import by_request
+from mizzen.translate.clusters.transport import ORIGINATED, apply_auto_names, origination
 from mizzen.xds.resource import CLUSTER
 
 
@@ -28,6 +30,26 @@ def black_hole_cluster(db: Database) -> Built:
 def passthrough_cluster(db: Database) -> Built:
     """Where traffic to unknown destinations goes under ALLOW_ANY: where the application meant it to go."""
     return built(CLUSTER, original_destination(db, names.PASSTHROUGH))
+
+
+@query
+def dynamic_dns_cluster(db: Database) -> Built:
+    """Where requests to unknown hosts go under ALLOW_ANY_DYNAMIC_DNS: to the host that they name, in TLS if the mesh's
+    policy says so.
+    """
+    mesh = mesh_config(db)
+    pool = mesh.default_traffic_policy.connection_pool if mesh.default_traffic_policy else None
+    cluster = Cluster(name=names.DYNAMIC_DNS)
+    apply_connection_pool(cluster, mesh, pool)
+    options = http_options(Protocol.AUTO, mesh, pool, upgrades=False)
+    tls = mesh.outbound_traffic_policy.tls
+    by_request(cluster, options, mesh, insecure=tls is not None and bool(tls.insecure_skip_verify))
+    if tls is not None and tls.mode in ORIGINATED:
+        sans = tls.subject_alt_names
+        cluster.transport_socket.CopyFrom(origination(mesh, tls, tls.sni, sans, http2=False))
+        apply_auto_names(options, tls, sans)
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    return built(CLUSTER, cluster)
 
 
 def original_destination(db: Database, name: str) -> Cluster:

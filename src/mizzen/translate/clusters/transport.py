@@ -13,7 +13,7 @@ from mizzen.derive.endpoints import service_accounts
 from mizzen.derive.mesh import mesh_config, trust_domain, trust_domains
 from mizzen.incremental import Database
 from mizzen.model.identity import SpiffeId
-from mizzen.model.service import Service, ServicePort
+from mizzen.model.service import Protocol, Service, ServicePort
 from mizzen.proto.api import (
     Cluster,
     HttpProtocolOptions,
@@ -28,7 +28,7 @@ from mizzen.translate.tls import TLS, TLS_VERSIONS, apply_tls_config, mesh_clien
 # From files that every Linux distribution with Debian's or Alpine's layout has: what SIMPLE TLS trusts by default.
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 _PROXY_PROTOCOL = "envoy.transport_sockets.upstream_proxy_protocol"
-_ORIGINATED = frozenset({ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL})
+ORIGINATED = frozenset({ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL})
 
 
 def apply_transport(
@@ -44,12 +44,15 @@ def apply_transport(
     mesh = mesh_config(db)
     if tls is not None and tls.mode is ClientTLSMode.DISABLE:
         return
-    if tls is not None and tls.mode in _ORIGINATED:
+    if tls is not None and tls.mode in ORIGINATED:
         http2 = options.explicit_http_config.HasField("http2_protocol_options")
         sans = tls.subject_alt_names or _names(db, found)
-        cluster.transport_socket.CopyFrom(_origination(mesh, tls, found, sans, http2=http2))
+        # A service outside of the mesh is asked for by its host where no request names another (see auto_sni).
+        by_host = found.mesh_external and "*" not in found.host
+        sni = tls.sni or (found.host if by_host else "")
+        cluster.transport_socket.CopyFrom(origination(mesh, tls, sni, sans, http2=http2))
         if port.protocol.is_http:
-            _apply_auto_names(options, tls, sans)
+            apply_auto_names(options, tls, sans)
         return
     if tls is None and (found.mesh_external or cluster.type == Cluster.DiscoveryType.ORIGINAL_DST):
         return
@@ -57,7 +60,8 @@ def apply_transport(
         sni=(tls.sni if tls and tls.sni else names.server_name(port.number, subset, found.host)),
         principals=tls.subject_alt_names if tls and tls.subject_alt_names else _names(db, found),
         trust_domains=trust_domains(db),
-        http=port.protocol.is_http,
+        # Where nothing says what a port speaks, streams say so themselves (listeners.tcp).
+        http=port.protocol.is_http or port.protocol is Protocol.AUTO,
         http2=port.protocol.is_http2,
     )
     if tls is not None:
@@ -78,8 +82,8 @@ def _names(db: Database, found: Service) -> tuple[str, ...]:
     return (*found.subject_alt_names, *(str(SpiffeId(domain, *account)) for account in accounts))
 
 
-def _origination(
-    mesh: MeshConfig, tls: ClientTLSSettings, found: Service, sans: Sequence[str], *, http2: bool
+def origination(
+    mesh: MeshConfig, tls: ClientTLSSettings, sni: str, sans: Sequence[str], *, http2: bool
 ) -> TransportSocket:
     """SIMPLE and MUTUAL: TLS that the proxy starts on the application's behalf, with certificates from files."""
     common: dict[str, Any] = {"alpn_protocols": ["h2"] if http2 else [], "tls_params": TLS_VERSIONS}
@@ -98,9 +102,7 @@ def _origination(
                 "private_key": {"filename": tls.private_key},
             }
         ]
-    # A service outside of the mesh is asked for by its host where no request names another (see auto_sni).
-    by_host = found.mesh_external and "*" not in found.host
-    context = UpstreamTlsContext(common_tls_context=common, sni=tls.sni or (found.host if by_host else ""))
+    context = UpstreamTlsContext(common_tls_context=common, sni=sni)
     apply_tls_config(context.common_tls_context, mesh.tls_defaults)
     return TransportSocket(name=TLS, typed_config=pack(context))
 
@@ -122,7 +124,7 @@ def _san_matchers(san: str) -> list[dict[str, Any]]:
     return [{"san_type": kind, "matcher": {"exact": san}} for kind in kinds]
 
 
-def _apply_auto_names(options: HttpProtocolOptions, tls: ClientTLSSettings, sans: Sequence[str]) -> None:
+def apply_auto_names(options: HttpProtocolOptions, tls: ClientTLSSettings, sans: Sequence[str]) -> None:
     """The server is asked for, and has to prove, the host that each request names, unless the rule says whom."""
     if not tls.sni:
         options.upstream_http_protocol_options.auto_sni = True

@@ -1,6 +1,7 @@
 """The network filters that end a filter chain: HTTP and plain TCP."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from mizzen.config.types.mesh import MeshConfig
@@ -10,6 +11,7 @@ from mizzen.proto.api import (
     HttpConnectionManager,
     HttpFilter,
     HttpInspector,
+    Listener,
     ListenerFilter,
     NetworkFilter,
     RouteConfiguration,
@@ -29,7 +31,16 @@ HTTP = "envoy.filters.network.http_connection_manager"
 TCP = "envoy.filters.network.tcp_proxy"
 SERVER_NAME = "istio-envoy"
 UNIX_PREFIX = "unix://"
+LOOPBACK = "127.0.0.1"
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104  # what arrives may be meant for any address
+
+
+# What the HTTP inspector calls HTTP in the clear. HTTP/1.0 is not among them: Envoy would refuse it, and as a stream it
+# may get through (Istio's choice).
+CLEAR_TEXT_HTTP = ("http/1.1", "h2c")
+# How long a port of unknown protocol waits for the client to speak. Istio waits for ever, and whoever waits for the
+# server's greeting with it.
+DETECTION_TIMEOUT = timedelta(seconds=1)
 
 
 def socket_address(address: str, port: int) -> dict[str, Any]:
@@ -47,6 +58,20 @@ def tls_inspector() -> ListenerFilter:
 def http_inspector() -> ListenerFilter:
     """Learns whether a client speaks HTTP in the clear, and which."""
     return ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=pack(HttpInspector()))
+
+
+def inspect(mesh: MeshConfig, listener: Listener, *, sniffs: bool, unnamed: bool) -> None:
+    """Add the inspectors of TLS and, where it `sniffs`, of HTTP. `unnamed`: some port says nothing of its protocol."""
+    # Where the HTTP inspector alone is given, Envoy adds the other by itself and warns.
+    listener.listener_filters.append(tls_inspector())
+    timeout = timedelta()
+    if sniffs:
+        listener.listener_filters.append(http_inspector())
+        timeout = DETECTION_TIMEOUT if unnamed else timedelta()
+        if mesh.protocol_detection_timeout is not None:
+            timeout = mesh.protocol_detection_timeout
+    listener.listener_filters_timeout.FromTimedelta(timeout)
+    listener.continue_on_listener_filters_timeout = True
 
 
 def outbound_http_filters(

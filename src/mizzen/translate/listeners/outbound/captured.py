@@ -1,14 +1,26 @@
 """virtualOutbound: where captured connections arrive, and what becomes of those that no other listener takes."""
 
+from mizzen.config.types.mesh import MeshConfig
 from mizzen.derive.mesh import mesh_config
 from mizzen.incremental import Database, query
 from mizzen.model.workload import Family
-from mizzen.proto.api import Listener
+from mizzen.proto.api import Listener, RouteConfiguration
 from mizzen.translate import names
 from mizzen.translate.built import Built, built
-from mizzen.translate.listeners.network import socket_address, tcp_proxy
-from mizzen.translate.unknown import UnknownTraffic
+from mizzen.translate.listeners.network import (
+    CLEAR_TEXT_HTTP,
+    http_connection_manager,
+    inline_routes,
+    inspect,
+    outbound_http_filters,
+    socket_address,
+    tcp_proxy,
+)
+from mizzen.translate.telemetry import source_metrics
+from mizzen.translate.unknown import UnknownTraffic, unknown_hosts
 from mizzen.xds.resource import LISTENER
+
+CAPTURE_PORT = 15001  # where the agent's rules send what the application sends
 
 
 @query
@@ -19,7 +31,7 @@ def virtual_outbound(db: Database, unknown: UnknownTraffic, families: tuple[Fami
     the interception mode.
     """
     mesh = mesh_config(db)
-    address, *more = (socket_address(family.any_address, mesh.proxy_listen_port) for family in families)
+    address, *more = (socket_address(family.any_address, CAPTURE_PORT) for family in families)
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
         address=address,
@@ -30,7 +42,7 @@ def virtual_outbound(db: Database, unknown: UnknownTraffic, families: tuple[Fami
             {
                 # Somebody who connects to the capture port itself would make Envoy call itself for ever.
                 "name": "virtualOutbound-trap",
-                "filter_chain_match": {"destination_port": {"value": mesh.proxy_listen_port}},
+                "filter_chain_match": {"destination_port": {"value": CAPTURE_PORT}},
                 "filters": [tcp_proxy(mesh, names.BLACK_HOLE, names.BLACK_HOLE)],
             },
             {
@@ -39,4 +51,24 @@ def virtual_outbound(db: Database, unknown: UnknownTraffic, families: tuple[Fami
             },
         ],
     )
+    if unknown.resolves_names:
+        _add_http(mesh, listener, unknown)
     return built(LISTENER, listener)
+
+
+def _add_http(mesh: MeshConfig, listener: Listener, unknown: UnknownTraffic) -> None:
+    """Requests on ports of which the mesh knows nothing have a host, too, which can be resolved."""
+    config = RouteConfiguration(name="virtualOutbound-http", validate_clusters={"value": False})
+    config.virtual_hosts.append(unknown_hosts(unknown))
+    manager = http_connection_manager(
+        mesh,
+        "outbound_virtualOutbound-http",
+        inline_routes(config),
+        outbound_http_filters(dynamic_dns=mesh),
+        metrics=[source_metrics("http")],
+    )
+    match = {"application_protocols": CLEAR_TEXT_HTTP, "transport_protocol": "raw_buffer"}
+    # What began to match the chain of HTTP falls back to the default alone.
+    listener.default_filter_chain.CopyFrom(listener.filter_chains.pop())
+    listener.filter_chains.add(name="virtualOutbound-http", filter_chain_match=match, filters=[manager])
+    inspect(mesh, listener, sniffs=True, unnamed=True)

@@ -12,17 +12,19 @@ from mizzen.translate.listeners.network import (
     socket_address,
 )
 from mizzen.translate.telemetry import source_metrics
+from mizzen.translate.unknown import UnknownTraffic
 from mizzen.xds.resource import LISTENER
 
 
 @query
-def http_proxy(db: Database, address: str, port: int) -> Built:
+def http_proxy(db: Database, address: str, port: int, unknown: UnknownTraffic) -> Built:
     """<address>_<port>: takes requests in absolute form, to any HTTP service, from applications that know the proxy."""
+    mesh = mesh_config(db)
     manager = http_connection_manager(
-        mesh_config(db),
+        mesh,
         f"outbound_{names.HTTP_PROXY}",
         ads_routes(names.HTTP_PROXY),
-        outbound_http_filters(),
+        outbound_http_filters(dynamic_dns=mesh if unknown.resolves_names else None),
         metrics=[source_metrics("http")],
     )
     listener = Listener(

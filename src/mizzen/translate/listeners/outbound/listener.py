@@ -1,7 +1,6 @@
 """One outbound listener from its key."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.derive.mesh import mesh_config
@@ -12,26 +11,19 @@ from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
 from mizzen.translate.listeners.network import (
     ANY_ADDRESS,
+    CLEAR_TEXT_HTTP,
     ads_routes,
     http_connection_manager,
-    http_inspector,
+    inspect,
     outbound_http_filters,
     socket_address,
     tcp_proxy,
-    tls_inspector,
 )
 from mizzen.translate.listeners.outbound.plan import ListenerKey
 from mizzen.translate.listeners.outbound.streams import stream_chains
 from mizzen.translate.stream_routes import Cell, filter_chain_match, untaken
 from mizzen.translate.telemetry import source_metrics
 from mizzen.xds.resource import LISTENER
-
-# What the HTTP inspector calls HTTP in the clear. HTTP/1.0 is not among them: Envoy would refuse it, and as a stream it
-# may get through (Istio's choice).
-CLEAR_TEXT_HTTP = ("http/1.1", "h2c")
-# How long a port of unknown protocol waits for the client to speak. Istio waits for ever, and whoever waits for the
-# server's greeting with it.
-DETECTION_TIMEOUT = timedelta(seconds=1)
 
 
 @query
@@ -70,11 +62,11 @@ def _add_streams(db: Database, listener: Listener, key: ListenerKey) -> list[Ori
     origins: list[Origin] = []
     for chain, match in found:
         if match.is_everything and (key.route or len(found) > 1):
-            listener.default_filter_chain.filters.append(chain.proxy)
+            listener.default_filter_chain.filters.extend(chain.filters)
             part = "default_filter_chain"
         else:
             part = f"filter_chains[{len(listener.filter_chains)}]"
-            made = listener.filter_chains.add(filters=[chain.proxy])
+            made = listener.filter_chains.add(filters=chain.filters)
             if not match.is_everything:
                 made.filter_chain_match.CopyFrom(filter_chain_match(match))
         if chain.origin is not None:
@@ -115,17 +107,8 @@ def _settle_default(mesh: MeshConfig, listener: Listener, key: ListenerKey) -> N
 
 def _inspect(mesh: MeshConfig, listener: Listener, key: ListenerKey) -> None:
     """The inspectors that the chains need, no more: each waits until the client has spoken."""
-    sniffs = _tells_apart(key)
-    if not sniffs and not any(chain.filter_chain_match.server_names for chain in listener.filter_chains):
-        return
-    # Where the HTTP inspector alone is given, Envoy adds the other by itself and warns.
-    listener.listener_filters.append(tls_inspector())
-    timeout = timedelta()
-    if sniffs:
-        listener.listener_filters.append(http_inspector())
+    if _tells_apart(key):
         unnamed = any(stream.claim.protocol is Protocol.AUTO for stream in key.streams)
-        timeout = DETECTION_TIMEOUT if unnamed else timedelta()
-        if mesh.protocol_detection_timeout is not None:
-            timeout = mesh.protocol_detection_timeout
-    listener.listener_filters_timeout.FromTimedelta(timeout)
-    listener.continue_on_listener_filters_timeout = True
+        inspect(mesh, listener, sniffs=True, unnamed=unnamed)
+    elif any(chain.filter_chain_match.server_names for chain in listener.filter_chains):
+        inspect(mesh, listener, sniffs=False, unnamed=False)

@@ -21,14 +21,12 @@ from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Protocol, ServiceRef
 from mizzen.translate import names
-from mizzen.translate.listeners.network import ANY_ADDRESS, UNIX_PREFIX
+from mizzen.translate.listeners.network import ANY_ADDRESS, LOOPBACK, UNIX_PREFIX
 from mizzen.translate.listeners.outbound.claims import Claim, claims
 from mizzen.translate.unknown import UnknownTraffic, unknown_traffic
 
 # Here the server speaks first: a connection that waits for the client's first bytes waits for ever (Istio's rule).
 _SERVER_FIRST = frozenset({Protocol.MONGO, Protocol.MYSQL})
-# What a listener of its own listens at, where its Sidecar names no address (Istio's rule).
-_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,8 @@ def _claimed(db: Database, egress: EgressListener) -> Iterator[tuple[Place, Clai
 
 
 def _place(egress: EgressListener, address: str, port: int) -> Place:
-    bind = egress.settings.bind or (_LOOPBACK if _is_bound(egress) else address)
+    # Istio: what has a socket of its own has it on the loopback, where its Sidecar names no address.
+    bind = egress.settings.bind or (LOOPBACK if _is_bound(egress) else address)
     return (bind, 0 if bind.startswith(UNIX_PREFIX) else port)
 
 

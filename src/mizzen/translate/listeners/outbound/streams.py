@@ -9,7 +9,7 @@ from mizzen.proto.api import NetworkFilter
 from mizzen.translate.built import Origin
 from mizzen.translate.listeners.network import ANY_ADDRESS
 from mizzen.translate.listeners.outbound.plan import Stream
-from mizzen.translate.listeners.tcp import direct_proxy, stream_proxy
+from mizzen.translate.listeners.tcp import direct_filters, stream_filters
 from mizzen.translate.stream_routes import StreamMatch, StreamRoute, server_name, tcp_routes, tls_routes
 
 
@@ -18,7 +18,7 @@ class StreamChain:
     """A filter chain to be: what it matches, what it does, and the field that made it, if not the service itself."""
 
     match: StreamMatch
-    proxy: NetworkFilter
+    filters: list[NetworkFilter]
     origin: Origin | None = None
 
 
@@ -52,15 +52,13 @@ def _routed(db: Database, stream: Stream, route: StreamRoute) -> StreamChain:
     assert stream.scope is not None
     # A VirtualService's own subnets have precedence over the service's.
     match = route.match if route.match.subnets else replace(route.match, subnets=stream.claim.subnets)
-    proxy = stream_proxy(db, stream.scope, route.destinations, stream.claim.port)
-    return StreamChain(match, proxy, Origin("", route.key, route.path))
+    filters = stream_filters(db, stream.scope, route.destinations, stream.claim.port)
+    return StreamChain(match, filters, Origin("", route.key, route.path))
 
 
 def _direct(db: Database, stream: Stream) -> StreamChain:
     """Straight to the service. TLS at an address that several services share is told apart by the server name."""
     claim = stream.claim
-    host = claim.service.host
     told_apart = claim.protocol.is_tls and claim.address == ANY_ADDRESS
-    match = StreamMatch(server_name(host) if told_apart else (), claim.subnets)
-    proxy = direct_proxy(db, stream.rules, host, claim.port)
-    return StreamChain(match, proxy)
+    match = StreamMatch(server_name(claim.service.host) if told_apart else (), claim.subnets)
+    return StreamChain(match, direct_filters(db, stream.rules, claim.service, claim.port))
