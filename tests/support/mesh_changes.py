@@ -188,11 +188,15 @@ def _endpoint_slices(draw: st.DrawFn) -> Resource[Any]:
 
 @st.composite
 def _places(draw: st.DrawFn) -> Resource[Any]:
-    """Nodes, and the namespace that names the network."""
+    """Nodes and namespaces."""
     zone = {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": draw(versions)}
     node = _parsed("", "Node", {"name": "n-1", "labels": zone}, {})
-    network = {"topology.istio.io/network": draw(versions)}
-    return draw(st.sampled_from((node, _parsed("", "Namespace", {"name": ROOT, "labels": network}, {}))))
+    labels = _given(
+        **{"topology.istio.io/network": draw(versions), "seen": draw(st.sampled_from((None, "1")))}
+    )
+    return draw(
+        st.sampled_from((node, _parsed("", "Namespace", {"name": draw(owners), "labels": labels}, {})))
+    )
 
 
 @st.composite
@@ -370,6 +374,7 @@ def _mesh_configs(draw: st.DrawFn) -> Resource[Any]:
         trustDomainAliases=draw(st.sampled_from((None, ["old.example"]))),
         accessLogFile=draw(st.sampled_from((None, "/dev/stdout"))),
         defaultVirtualServiceExportTo=draw(st.sampled_from((None, ["."]))),
+        discoverySelectors=draw(st.sampled_from((None, None, [{"matchLabels": {"seen": "1"}}]))),
     )
     return _parsed("mesh.istio.io", "MeshConfig", {"name": "mesh"}, spec)
 

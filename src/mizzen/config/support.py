@@ -83,7 +83,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
                 " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
-                " extensionProviders defaultProviders discoverySelectors pathNormalization serviceEntryVisibility",
+                " extensionProviders defaultProviders pathNormalization",
             ),
             *_under(
                 "spec.defaultConfig",

@@ -15,6 +15,7 @@ from mizzen.derive.authentication import age
 from mizzen.derive.hosts import most_specific, qualified
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config, root_namespace
+from mizzen.derive.namespaces import is_discovered
 from mizzen.derive.workloads import covers
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
@@ -56,6 +57,8 @@ _Groups = tuple[tuple[Selector | None, RuleKeys], ...]
 @query
 def _namespace_rules(db: Database, owner: str, client: str) -> FrozenMap[str, _Groups]:
     """The rules of namespace `owner` that `client` can see: host pattern -> rules by selector, oldest first."""
+    if not is_discovered(db, owner):
+        return FrozenMap()
     default = mesh_config(db).default_destination_rule_export_to
     headers = ((_header(db, key), key) for key in BY_NAMESPACE(db, ("DestinationRule", owner)))
     table: dict[str, dict[Selector | None, RuleKeys]] = {}

@@ -8,7 +8,7 @@ from mizzen.config.types.networking import WorkloadEntry as EntryEndpoint
 from mizzen.derive.authentication import accepts_mutual_tls
 from mizzen.derive.inbound import target_port
 from mizzen.derive.inputs import DRAINING, RESOURCES, UNHEALTHY
-from mizzen.derive.services import service
+from mizzen.derive.services import service, services_of_host
 from mizzen.derive.slices import SliceEndpoint, has_slices, sliced_endpoints, sliced_pods
 from mizzen.derive.topology import node_locality
 from mizzen.derive.workloads import KINDS, selected_workloads, workload
@@ -24,11 +24,31 @@ def service_endpoints(db: Database, ref: ServiceRef, port_number: int) -> tuple[
     port = found.port(port_number) if found else None
     if found is None or port is None:
         return ()
-    return (
-        *_of_workloads(db, found, port, "WorkloadEntry"),
-        *(_of_slices(db, found, port) if _has_slices(db, ref) else _of_workloads(db, found, port, "Pod")),
-        *_inline_endpoints(db, ref.source, port),
-    )
+    merged = {(each.address, each.port): each for each in _own_endpoints(db, found, port)}
+    for namesake in _namesakes(db, found):
+        same = next((each for each in namesake.ports if each.name == port.name), None)
+        for endpoint in _own_endpoints(db, namesake, same) if same else ():
+            merged.setdefault((endpoint.address, endpoint.port), endpoint)
+    return tuple(merged.values())
+
+
+def _namesakes(db: Database, found: Service) -> Iterator[Service]:
+    """The other services of a namespace with the same host: what is behind a port of one is behind the others' ports of
+    that name. So a ServiceEntry adds endpoints to a Kubernetes Service (Istio's rule).
+    """
+    for ref, _ in services_of_host(db, found.host):
+        other = service(db, ref) if ref.namespace == found.namespace and ref != found.ref else None
+        if other is not None and other.resolution is found.resolution:
+            yield other
+
+
+def _own_endpoints(db: Database, found: Service, port: ServicePort) -> Iterator[Endpoint]:
+    yield from _of_workloads(db, found, port, "WorkloadEntry")
+    if _has_slices(db, found.ref):
+        yield from _of_slices(db, found, port)
+    else:
+        yield from _of_workloads(db, found, port, "Pod")
+    yield from _inline_endpoints(db, found.ref.source, port)
 
 
 def _has_slices(db: Database, ref: ServiceRef) -> bool:
@@ -135,10 +155,12 @@ def service_accounts(db: Database, ref: ServiceRef) -> tuple[tuple[str, str], ..
     found = service(db, ref)
     if found is None:
         return ()
-    accounts = {(one.namespace, one.service_account) for one in _workloads_behind(db, found)}
-    for port in found.ports[:1]:  # the endpoints of a ServiceEntry are the same for every port
-        inline = _inline_endpoints(db, ref.source, port)
-        accounts.update((one.namespace, one.service_account) for one in inline if one.service_account)
+    accounts: set[tuple[str, str]] = set()
+    for each in (found, *_namesakes(db, found)):
+        accounts.update((one.namespace, one.service_account) for one in _workloads_behind(db, each))
+        for port in each.ports[:1]:  # the endpoints of a ServiceEntry are the same for every port
+            inline = _inline_endpoints(db, each.ref.source, port)
+            accounts.update((one.namespace, one.service_account) for one in inline if one.service_account)
     return tuple(sorted(accounts))
 
 

@@ -7,6 +7,7 @@ from mizzen.config.types.networking import Gateway
 from mizzen.derive import ingress
 from mizzen.derive.authentication import age
 from mizzen.derive.inputs import BY_KIND, RESOURCES
+from mizzen.derive.namespaces import is_discovered
 from mizzen.incremental import Database, query
 
 
@@ -14,7 +15,7 @@ from mizzen.incremental import Database, query
 def gateway_objects(db: Database) -> tuple[Resource[Gateway], ...]:
     """The oldest first. That of an Ingress has the Ingress's key."""
     keys = (*BY_KIND(db, "Gateway"), *BY_KIND(db, ingress.KIND))
-    found = (_gateway(db, key) for key in keys)
+    found = (_gateway(db, key) for key in keys if is_discovered(db, key.namespace))
     return tuple(sorted((resource for resource in found if resource is not None), key=age))
 
 

@@ -14,6 +14,7 @@ from mizzen.derive.authentication import age
 from mizzen.derive.hosts import service_host
 from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES, SERVICES_BY_HOST
 from mizzen.derive.mesh import exported, mesh_config
+from mizzen.derive.namespaces import bounded_export, is_discovered
 from mizzen.derive.protocols import port_protocol
 from mizzen.frozen import EMPTY
 from mizzen.incremental import Database, query
@@ -33,7 +34,7 @@ def declared_services(db: Database, key: ResourceKey) -> tuple[Service, ...]:
     if isinstance(resource.spec, KubernetesService):
         return (_kubernetes_service(resource, resource.spec),)
     if isinstance(resource.spec, ServiceEntry):
-        return tuple(_entry_services(resource, resource.spec))
+        return tuple(_entry_services(db, resource, resource.spec))
     return ()
 
 
@@ -78,7 +79,7 @@ def _traffic_distribution(resource: Resource[Any], declared: str = "") -> Traffi
     return next((one for one in TrafficDistribution if one.value == named), TrafficDistribution.ANY)
 
 
-def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Iterator[Service]:
+def _entry_services(db: Database, resource: Resource[ServiceEntry], spec: ServiceEntry) -> Iterator[Service]:
     key = resource.key
     resolution = Resolution(spec.resolution.value)
     ports = tuple(
@@ -101,7 +102,7 @@ def _entry_services(resource: Resource[ServiceEntry], spec: ServiceEntry) -> Ite
             resolution=resolution,
             mesh_external=spec.location.value == "MESH_EXTERNAL",
             selector=spec.workload_selector.labels if spec.workload_selector else EMPTY,
-            export_to=spec.export_to,
+            export_to=bounded_export(db, spec.export_to, key.namespace),
             traffic_distribution=_traffic_distribution(resource),
             subject_alt_names=spec.subject_alt_names,
         )
@@ -137,7 +138,7 @@ class _Header:
 @query
 def _header(db: Database, key: ResourceKey) -> _Header:
     resource = RESOURCES(db, key)
-    if resource is None:
+    if resource is None or not is_discovered(db, key.namespace):
         return _Header()
     declared = declared_services(db, key)
     stands_for = next((found.external_name for found in declared if found.external_name), "")
@@ -170,7 +171,8 @@ def _services_of_namespace(db: Database, owner: str) -> tuple[Exported, ...]:
 
 
 @query
-def _services_of_host(db: Database, host: str) -> tuple[Exported, ...]:
+def services_of_host(db: Database, host: str) -> tuple[Exported, ...]:
+    """Those of one host, in the same order."""
     keys = SERVICES_BY_HOST(db, host)
     kubernetes = [key for key in keys if key.kind == "Service"]
     found = _callable(db, kubernetes, [key for key in keys if key.kind != "Service"])
@@ -212,7 +214,7 @@ def exported_services_of(db: Database, owner: str, namespace: str) -> tuple[Serv
 @query
 def exported_services_named(db: Database, host: str, namespace: str) -> tuple[ServiceRef, ...]:
     """The services with a host that a namespace may see."""
-    return _seen_from(db, namespace, _services_of_host(db, host))
+    return _seen_from(db, namespace, services_of_host(db, host))
 
 
 def _seen_from(db: Database, namespace: str, services: Iterable[Exported]) -> tuple[ServiceRef, ...]:

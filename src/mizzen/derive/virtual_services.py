@@ -9,6 +9,7 @@ from mizzen.derive.authentication import age
 from mizzen.derive.hosts import matches, most_specific, qualified
 from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config
+from mizzen.derive.namespaces import is_discovered
 from mizzen.derive.sidecars import ANY_NAMESPACE, egress_listeners, imported, imports, overlap
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
@@ -24,7 +25,7 @@ def _header(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, str]]:
     """(hosts, gateways, exportTo, age): what the choice depends on. A changed route re-runs no choice."""
     resource, spec = RESOURCES(db, key), virtual_service(db, key)
-    if resource is None or spec is None:
+    if resource is None or spec is None or not is_discovered(db, key.namespace):
         return (), (), (), (True, "")
     hosts = tuple(qualified(host, key.namespace) for host in spec.hosts)
     gateways = tuple(gateway_name(name, key.namespace) for name in spec.gateways) or (MESH_GATEWAY,)

@@ -5,10 +5,10 @@ from typing import Any
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.kubernetes import PROXY_CONTAINER, pod_template
 from mizzen.analysis.objects import namespace_labels, resources
-from mizzen.analysis.selectors import selects
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Path, Resource
 from mizzen.config.types.kubernetes import PodSpec
+from mizzen.derive.selectors import selects
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.analysis.objects import exists, resources
-from mizzen.analysis.selectors import selects
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource
+from mizzen.derive.selectors import selects
 from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
 

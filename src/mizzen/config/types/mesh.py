@@ -186,7 +186,7 @@ class VisibilityPolicy(Message):
     """The API's ServiceEntryVisibility.Policy."""
 
     visibility: Visibility = Visibility.VISIBILITY_UNSPECIFIED  # where one of the rules matches
-    matching_rules: tuple[MatchRule, ...] = ()  # any of them
+    matching_rules: tuple[MatchRule, ...] = ()  # all of them; (): every namespace
 
 
 class ServiceEntryVisibility(Message):
