@@ -54,4 +54,4 @@ def _says_protocol(port: ServicePort) -> bool:
 
 def _is_word(text: str) -> bool:
     """Whether the text, or what stands before its first dash, is a protocol."""
-    return port_protocol("", text) is not Speech.TCP or text.lower().partition("-")[0] in _TCP
+    return port_protocol("", text) not in {Speech.AUTO, Speech.TCP} or text.lower().partition("-")[0] in _TCP
