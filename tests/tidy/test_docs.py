@@ -13,6 +13,7 @@ from mizzen.agent.metrics import AgentFigures, exposition_of
 from mizzen.cli.main import COMMANDS
 from mizzen.config.diagnostics import CATALOGUE
 from mizzen.daemon import __main__ as daemon_main
+from mizzen.derive import protocols
 from mizzen.lab.definition import Expectation, Ingress, LabDefinition, Port, Traffic, Workload
 from mizzen.proto.api import StatsAccessLog
 from mizzen.translate.telemetry import denied_metrics, source_metrics
@@ -146,6 +147,11 @@ def test_every_endpoint_is_documented():
     routes = [*server._api(MagicMock()), server._metrics(MagicMock())]
     documented = first_cells(section(read("docs/admin-api.md"), "## Endpoints"))
     assert {route.path for route in routes} | {"/healthz", "/console/"} == set(documented)
+
+
+def test_every_protocol_is_documented_and_no_other():
+    documented = first_cells(section(read("docs/protocols.md"), "## Which protocol a port has"))
+    assert sorted(documented) == sorted({*protocols.BY_NAME, *protocols.BY_APP_PROTOCOL})
 
 
 RECORDS = [path for path in PAGES if path.parent.name == "decisions" and path.name != "README.md"]

@@ -2,7 +2,7 @@
 
 from mizzen.model.service import Protocol
 
-_BY_NAME = {
+BY_NAME = {
     "http": Protocol.HTTP,
     "http1": Protocol.HTTP,
     "http2": Protocol.HTTP2,
@@ -16,7 +16,7 @@ _BY_NAME = {
     "https": Protocol.HTTPS,
     "udp": Protocol.UDP,
 }
-_BY_APP_PROTOCOL = {
+BY_APP_PROTOCOL = {
     "kubernetes.io/h2c": Protocol.HTTP2,
     "kubernetes.io/ws": Protocol.HTTP,
     "kubernetes.io/wss": Protocol.HTTPS,
@@ -24,14 +24,11 @@ _BY_APP_PROTOCOL = {
 
 
 def port_protocol(name: str, app_protocol: str = "", transport: str = "") -> Protocol:
-    """The protocol of a Service or ServiceEntry port; AUTO where nothing says it.
-
-    FIXME: AUTO is carried as opaque TCP until sniffing comes (row T7).
-    """
+    """The protocol of a port of a service or a Sidecar; AUTO where nothing says it: the proxies look."""
     if transport.upper() == "UDP":
         return Protocol.UDP
     if app_protocol:
-        declared = _BY_APP_PROTOCOL.get(app_protocol.lower()) or _named(app_protocol)
+        declared = BY_APP_PROTOCOL.get(app_protocol.lower()) or _named(app_protocol)
         if declared is not None:
             return declared
     return _named(name) or Protocol.AUTO
@@ -41,5 +38,5 @@ def _named(name: str) -> Protocol | None:
     """The whole name, or what stands before its first dash: "http", "http-admin"."""
     lowered = name.lower()
     if lowered == "grpc-web" or lowered.startswith("grpc-web-"):
-        return _BY_NAME["grpc-web"]
-    return _BY_NAME.get(lowered.partition("-")[0])
+        return BY_NAME["grpc-web"]
+    return BY_NAME.get(lowered.partition("-")[0])

@@ -1,0 +1,158 @@
+"""What a sidecar takes for its application: ports whose protocol nobody said, servers that speak first, a Sidecar's ingress."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mizzen.lab.definition import LabDefinition, Workload
+from mizzen.lab.modes import Mode
+from tests.support.lab import Lab, running_lab, until
+from tests.support.load import delivered, write
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+
+# HTTP at three places, each of which says which it is, and a server that speaks first.
+SERVER = """
+import http.server, os, socket, socketserver, threading
+class Http(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.server.place.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+class Greeting(socketserver.BaseRequestHandler):
+    def handle(self): self.request.sendall(b"hello")
+class UnixHttp(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    address_family = socket.AF_UNIX
+    def server_bind(self): socketserver.TCPServer.server_bind(self)
+def serve(server, place):
+    server.place = place
+    threading.Thread(target=server.serve_forever).start()
+serve(http.server.ThreadingHTTPServer((os.environ["HOST"], 8000), Http), "any")
+serve(http.server.ThreadingHTTPServer((os.environ["HOST"], 8003), Http), "undeclared")
+serve(http.server.ThreadingHTTPServer(("127.0.0.1", 8001), Http), "localhost")
+serve(UnixHttp("SOCKET", Http), "socket")
+serve(socketserver.ThreadingTCPServer((os.environ["HOST"], 9000), Greeting), "")
+"""
+# Reads what a TCP server says.
+CALLER = """
+import http.server, os, socket
+from urllib.parse import urlparse
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        _, host, port = self.path.split("/")
+        try:
+            with socket.create_connection((host, int(port)), 10) as connection:
+                body = connection.recv(100)
+        except OSError as error:
+            body = repr(error).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+CONFIG = """
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: shop}
+spec:
+  selector: {app: server}
+  ports:
+  - {name: any, port: 80, targetPort: 8000}
+  - {name: greeting, port: 90, targetPort: 9000}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: caller, namespace: shop}
+spec: {selector: {app: caller}, ports: [{name: http, port: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: stranger, namespace: shop}
+spec: {selector: {app: stranger}, ports: [{name: http, port: 8080}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: secret, namespace: shop}
+spec:
+  selector: {matchLabels: {app: server}}
+  action: DENY
+  rules: [{to: [{operation: {paths: [/secret]}}]}]
+"""
+SERVICE = "server.shop.svc.cluster.local"  # whoever has no sidecar knows no shorter name
+SIDECAR = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: server, namespace: shop}}
+spec:
+  workloadSelector: {{labels: {{app: server}}}}
+  ingress: [{{port: {{number: 8000, protocol: HTTP, name: http}}, defaultEndpoint: "{endpoint}"}}]
+"""
+
+
+def workload(name: str, program: str, *ports: int, sidecar: bool = True) -> Workload:
+    return Workload(
+        name=name,
+        namespace="shop",
+        labels={"app": name},
+        command=("python", "-c", program),
+        ports=ports,
+        sidecar=sidecar,
+    )
+
+
+@pytest.fixture(scope="module")
+def socket_path(tmp_path_factory) -> str:
+    return str(tmp_path_factory.mktemp("sockets") / "server.sock")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, socket_path) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("inbound")
+    (folder / "shop.yaml").write_text(CONFIG)
+    server = workload("server", SERVER.replace("SOCKET", socket_path), 8000, 9000)
+    callers = (workload("caller", CALLER, 8080), workload("stranger", CALLER, 8080, sidecar=False))
+    with running_lab(folder, definition=LabDefinition(name="inbound", workloads=(server, *callers))) as made:
+        if made.file.mode == Mode.LOOPBACK.value:
+            pytest.skip("could not run here: without network namespaces nothing is captured")
+        yield made
+
+
+def address_of(lab: Lab, name: str) -> str:
+    return next(one.address for one in lab.status().instances if one.workload == name)
+
+
+@pytest.mark.parametrize("source", ["caller", "stranger"])
+def test_requests_are_judged_at_a_port_whose_protocol_nobody_said(lab: Lab, source: str) -> None:
+    assert lab.request(source, f"http://{SERVICE}/")[::2] == (200, b"any")
+    assert lab.request(source, f"http://{SERVICE}/secret")[0] == 403
+
+
+@pytest.mark.parametrize("source", ["caller", "stranger"])
+def test_requests_are_judged_at_a_port_that_nothing_declares(lab: Lab, source: str) -> None:
+    url = f"http://{address_of(lab, 'server')}:8003"
+    assert lab.request(source, url)[::2] == (200, b"undeclared")
+    assert lab.request(source, f"{url}/secret")[0] == 403
+
+
+@pytest.mark.parametrize("source", ["caller", "stranger"])
+def test_a_server_that_speaks_first_is_heard_at_a_sniffed_port(lab: Lab, source: str) -> None:
+    status, _, body = lab.request("caller", f"http://{source}:8080/{SERVICE}/90")
+    assert (status, body) == (200, b"hello")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "place"), [("127.0.0.1:8001", b"localhost"), ("unix://SOCKET", b"socket")]
+)
+def test_a_sidecar_says_where_the_application_is(
+    lab: Lab, socket_path: str, endpoint: str, place: bytes
+) -> None:
+    write(lab, "sidecar.yaml", SIDECAR.format(endpoint=endpoint.replace("SOCKET", socket_path)))
+    assert lab.request("caller", f"http://{SERVICE}/")[::2] == (200, place)
+    before = lab.admin("/api/v1/status")["revision"]
+    (lab.folder / "sidecar.yaml").unlink()
+    until(lambda: delivered(lab, before), "the Sidecar is taken back")
+    assert lab.request("caller", f"http://{SERVICE}/")[::2] == (200, b"any")
