@@ -59,9 +59,8 @@ class SetResult:
         return f"{self.name}: " + ", ".join(f"{self.count(status)} {status.value}" for status in Status)
 
     def rates(self) -> Mapping[str, float]:
-        """passed / all, by group. A group of which no issue asked for a single case has no rate yet."""
-        asked = {outcome.group for outcome in self.outcomes if outcome.why != Reason.NOT_ASKED.value}
-        counted = [outcome for outcome in self.outcomes if outcome.counts and outcome.group in asked]
+        """passed / all, by group."""
+        counted = [outcome for outcome in self.outcomes if outcome.counts]
         groups: dict[str, list[bool]] = {}
         for outcome in counted:
             groups.setdefault(outcome.group, []).append(outcome.status is Status.PASSED)

@@ -1,7 +1,6 @@
 """The runner: what it counts, and above all what must fail a run."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from tests.conformance.outcome import Outcome, Reason, SetResult, Status
 GOOD = [Outcome(f"good-{index}", "http", Status.PASSED) for index in range(9)]
 BAD = Outcome("bad", "http", Status.FAILED, "differs")
 SKIPPED = Outcome("skipped", "http", Status.SKIPPED, Reason.AMBIENT.value)
-LATER = Outcome("later", "ingress", Status.SKIPPED, Reason.NOT_ASKED.value)
 
 
 def test_the_line_of_a_set() -> None:
@@ -35,13 +33,12 @@ def test_the_line_of_a_set() -> None:
             ["s: gone is listed as failing, but there is no such case"],
         ),
         (SetResult("s", [*GOOD, SKIPPED]), []),
-        (SetResult("s", [GOOD[0], SKIPPED]), ["s: group http passes 50%, less than 80%"]),
-        (SetResult("s", [GOOD[0], Outcome("x", "t", Status.SKIPPED, "off", counts=False)]), []),
-        (SetResult("s", [GOOD[0], LATER]), []),
         (
-            SetResult("s", [GOOD[0], replace(LATER, group="http")]),
-            ["s: group http passes 50%, less than 80%"],
+            SetResult("s", [GOOD[0], SKIPPED]),
+            ["s: group http passes 50%, less than 80%", "s: 50.0% pass together, less than 80%"],
         ),
+        (SetResult("s", [*GOOD, SKIPPED], minimum_together=0.95), ["s: 90.0% pass together, less than 95%"]),
+        (SetResult("s", [GOOD[0], Outcome("x", "t", Status.SKIPPED, "off", counts=False)]), []),
         (SetResult("s", []), ["s: the set has no cases"]),
     ],
 )
