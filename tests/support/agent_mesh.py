@@ -230,7 +230,9 @@ def serve_app_over_mtls(daemon: Daemon, address: str, port: int, app_port: int) 
     )
 
 
-def answer_by_itself(daemon: Daemon, address: str, port: int) -> None:
+def answer_by_itself(
+    daemon: Daemon, address: str, port: int, *more_addresses: str, transparent: bool = False
+) -> None:
     """Let Envoy listen in plaintext, answer "hello" itself, and log each request to its output."""
     log = {"name": "stdout", "typed_config": typed(api.StdoutAccessLog())}
     answer = {"status": 200, "body": {"inline_string": "hello"}}
@@ -253,6 +255,8 @@ def answer_by_itself(daemon: Daemon, address: str, port: int) -> None:
         name="inbound",
         traffic_direction="INBOUND",
         address=_socket_address(address, port),
+        additional_addresses=[{"address": _socket_address(each, port)} for each in more_addresses],
+        transparent={"value": transparent},
         filter_chains=[
             {
                 "filters": [
@@ -277,8 +281,9 @@ class RunningAgent:
     child: Child
     log: list[str]
 
-    async def http(self, path: str, port: int = 15020) -> tuple[int, bytes]:
-        reader, writer = await asyncio.open_connection(self.address, port)
+    async def http(self, path: str, port: int = 15020, address: str = "") -> tuple[int, bytes]:
+        """`address`: another of the workload's than its first."""
+        reader, writer = await asyncio.open_connection(address or self.address, port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()

@@ -190,7 +190,7 @@ async def play(acts: list[dict[str, Any]]) -> None:
     await holder.stop()
 
 
-async def play_agent(mode: str, folder: Path) -> None:
+async def play_agent(mode: str, interception: str, folder: Path) -> None:
     """A whole agent with its Envoy in the inner namespace, its daemon in the outer."""
     from tests.support.agent_mesh import Daemon, answer_by_itself, running_agent, until
 
@@ -199,18 +199,20 @@ async def play_agent(mode: str, folder: Path) -> None:
     assert (await run(scene("configure", netns_fd=inner))).exit.ok
     daemon = Daemon(folder, host=OUTER)
     await daemon.start()
-    answer_by_itself(daemon, "0.0.0.0", 15006)
+    answer_by_itself(daemon, "0.0.0.0", 15006, "::", transparent=interception == "tproxy")
     options = ("--mark", str(ENVOY_MARK)) if mode == "mark" else ()
-    async with running_agent(daemon, INNER, "--interception", "redirect", *options, netns_fd=inner) as agent:
+    async with running_agent(
+        daemon, INNER, "--interception", interception, *options, netns_fd=inner
+    ) as agent:
         await until(agent.is_ready, "readiness")
         status = await agent.status()
-        _, body = await agent.http("/hello", port=8080)
+        bodies = [(await agent.http("/hello", 8080, to))[1].decode() for to in (INNER, INNER6)]
         await until(lambda: any("GET /hello" in line for line in agent.log), "the access log's line")
         socket_owner = (agent.state_dir / "sds.sock").stat().st_uid
         envoy_uid = Path(f"/proc/{status['envoy']['pid']}").stat().st_uid
     await daemon.close()
     await holder.stop()
-    print(json.dumps({"envoy": envoy_uid, "socket": socket_owner, "body": body.decode()}))
+    print(json.dumps({"envoy": envoy_uid, "socket": socket_owner, "bodies": bodies}))
 
 
 def main() -> None:
@@ -227,9 +229,9 @@ def main() -> None:
             asyncio.run(serve_inner())
         case ["call"]:
             print(json.dumps({name: call(**asked) for name, asked in json.load(sys.stdin).items()}))
-        case ["agent", mode, folder]:
+        case ["agent", mode, interception, folder]:
             enter_own_namespaces(mode)
-            asyncio.run(play_agent(mode, Path(folder)))
+            asyncio.run(play_agent(mode, interception, Path(folder)))
         case [mode, described]:
             enter_own_namespaces(mode)
             asyncio.run(play(json.loads(described)))

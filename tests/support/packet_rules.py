@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from mizzen.agent.capture.model import (
+    HOOKS,
     Address,
     ConnectionMark,
     ConnectionState,
@@ -47,11 +48,7 @@ def meaning(table: Table, version: int) -> dict[str, Any]:
     order of neighbours with one verdict that ends the chain (whoever meets either fares the same).
     """
     chains = of_family(table, version).chains
-    return {
-        hook: _steps(chains, hook)
-        for hook in ("prerouting", "output")
-        if hook in chains  # (upper case in iptables, see `_hook`)
-    }
+    return {hook: _steps(chains, hook) for hook in HOOKS if hook in chains}
 
 
 def _steps(chains: Mapping[str, Sequence[Rule]], name: str) -> list[Any]:
@@ -105,6 +102,7 @@ def iptables_families(text: str) -> list[dict[str, Table]]:
 
 
 def _hook(chain: str) -> str:
+    """iptables' own chains are written large."""
     return chain.lower() if chain in {"PREROUTING", "OUTPUT"} else chain
 
 
