@@ -25,10 +25,10 @@ def resolve(name, family):
         return error.strerror
     return sorted(address[0] for *_, address in found)
 
-def ask(name, kind, transport):
+def ask(name, kind, transport, server=""):
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     query = bytes.fromhex("1234 0100 0001 0000 0000 0000") + labels + bytes([0, 0, int(kind), 0, 1])
-    server = next(line.split()[1] for line in open("/etc/resolv.conf") if line.startswith("nameserver"))
+    server = server or next(line.split()[1] for line in open("/etc/resolv.conf") if line.startswith("nameserver"))
     with socket.socket(type=socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM) as asking:
         asking.settimeout(5)
         asking.connect((server, 53))
@@ -168,6 +168,12 @@ def test_both_families_over_udp_and_tcp(client):
         assert asked == {1: [0, ["0a600009"]], 28: [0, ["fd000000000000000000000000000009"]], 15: [0, []]}
         assert client("ask", name="one.example.com", kind=28, transport=transport) == [0, []]
         assert client("ask", name="nobody.shop.svc.cluster.local", kind=1, transport=transport) == [3, []]
+
+
+def test_who_asks_another_server_asks_that(client):
+    for transport in ("udp", "tcp"):
+        answer = client("ask", name=DUAL, kind=1, transport=transport, server="127.0.0.1")
+        assert "ConnectionRefused" in answer
 
 
 def test_an_external_name_stands_for_another(client):

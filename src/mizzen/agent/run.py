@@ -52,7 +52,8 @@ class Agent:
         self._uid = envoy_uid(settings, os.geteuid(), Path("/proc/self/uid_map").read_text())
         daemon = Daemon(settings.daemon, settings.root_cert, own_mark)
         self._secrets = SecretService()
-        self._names = NameDiscovery(daemon, settings.node_id, settings.namespace, captures_ipv6=False)
+        captures_ipv6 = settings.captures and settings.capture.ipv6
+        self._names = NameDiscovery(daemon, settings.node_id, settings.namespace, captures_ipv6=captures_ipv6)
         self._certificates = Certificates(settings, daemon, self._publish)
         self._admin = EnvoyAdmin(Path(ADMIN_SOCKET))
         self._readiness = Readiness(

@@ -39,10 +39,13 @@ CHOICES: Final[Mapping[str, Choice]] = {
 
 
 def capture_options(annotations: Mapping[str, str]) -> dict[str, str]:
-    """The agent's options where traffic is captured; annotations that do not concern it are passed over."""
+    """The agent's options where traffic is captured; annotations that do not concern it are passed over.
+
+    As in Istio, the agent answers in place of the system's DNS servers; whoever asks others, asks them.
+    """
     mode = _MODES[annotations.get(INTERCEPTION_MODE, "REDIRECT")]
     chosen = {CHOICES[name].option: text for name, text in annotations.items() if name in CHOICES}
-    return {"--interception": mode, **chosen}
+    return {"--interception": mode, "--capture-dns": "resolv.conf", **chosen}
 
 
 def wrong_annotations(annotations: Mapping[str, str]) -> Iterator[tuple[str, str]]:
