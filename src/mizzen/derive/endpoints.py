@@ -147,6 +147,14 @@ def _inline_endpoints(db: Database, source: ResourceKey, port: ServicePort) -> I
 
 
 @query
+def takes_mutual_tls_throughout(db: Database, ref: ServiceRef, port_number: int) -> bool:
+    """Whether no endpoint of a port would be left out by mutual TLS. That there is none just now says nothing: the last
+    that goes must not change its cluster.
+    """
+    return all(endpoint.mutual_tls for endpoint in service_endpoints(db, ref, port_number))
+
+
+@query
 def service_accounts(db: Database, ref: ServiceRef) -> tuple[tuple[str, str], ...]:
     """The (namespace, service account)s that run a service: whose certificates its callers accept.
 

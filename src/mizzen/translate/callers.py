@@ -14,9 +14,12 @@ HOST = "kubernetes.io/hostname"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What may make a difference of a proxy, besides its scope: whether it is a gateway, and where it stands."""
+    """What may make a difference of a proxy, besides its scope: whether it is a gateway, whether it knows which address
+    was called (`captures`), and where it stands.
+    """
 
     edge: bool = False
+    captures: bool = True
     locality: str = ""  # region/zone/sub-zone
     labels: FrozenMap[str, str] = EMPTY
 
@@ -29,12 +32,16 @@ class Distinction:
     """What does make a difference: to one cluster, or, added up, to many."""
 
     edge: bool = False
+    captures: bool = False
     locality: bool = False
     labels: frozenset[str] = frozenset()
 
     def __or__(self, other: "Distinction") -> "Distinction":
         return Distinction(
-            self.edge or other.edge, self.locality or other.locality, self.labels | other.labels
+            edge=self.edge or other.edge,
+            captures=self.captures or other.captures,
+            locality=self.locality or other.locality,
+            labels=self.labels | other.labels,
         )
 
     def of(self, caller: Caller) -> Caller:
@@ -42,6 +49,7 @@ class Distinction:
         named = {name: caller.labels[name] for name in sorted(self.labels) if name in caller.labels}
         return Caller(
             edge=caller.edge and self.edge,
+            captures=caller.captures or not self.captures,
             locality=caller.locality if self.locality else "",
             labels=FrozenMap(named),
         )
@@ -53,7 +61,8 @@ NONE = Distinction()
 def caller(view: ProxyView) -> Caller:
     """The proxies of a view as callers. Where they stand is among their labels, too (Istio's topology labels)."""
     labels = FrozenMap({**topology(view.locality), **view.labels})
-    return Caller(view.kind is ProxyKind.GATEWAY, view.locality, labels)
+    edge = view.kind is ProxyKind.GATEWAY
+    return Caller(edge, not edge and view.binding is None, view.locality, labels)
 
 
 def topology(locality: str, network: str = "") -> dict[str, str]:

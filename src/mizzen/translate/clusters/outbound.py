@@ -94,6 +94,9 @@ def _apply_discovery(
     balancing = policy.load_balancer
     if found.resolution is Resolution.NONE:
         discovery.as_called(cluster, override=port.target if isinstance(port.target, int) else 0)
+    elif _calls_instances(found, key.caller):
+        moved = isinstance(port.target, int) and port.target != port.number
+        discovery.as_called(cluster, override=int(port.target) if moved else 0)
     elif balancing and balancing.simple is SimpleLB.PASSTHROUGH:
         # Envoy refuses a cluster that finds endpoints and then leaves the choice to the caller.
         discovery.as_called(cluster, override=0)
@@ -104,6 +107,13 @@ def _apply_discovery(
         discovery.by_dns(cluster, mesh_config(db), found.resolution, localities)
     else:
         discovery.by_discovery(cluster)
+
+
+def _calls_instances(found: Service, caller: Caller) -> bool:
+    """Whether the caller's application has chosen an instance, by its address: so it is with a headless service. Who does
+    not know the address that was called (a gateway, a proxy without capture) chooses an instance itself.
+    """
+    return found.headless and caller.captures
 
 
 def _balancing(db: Database, key: ClusterKey) -> LocalityBalancing | None:
@@ -119,12 +129,15 @@ def service_clusters(
 ) -> tuple[ResourceRef, ...]:
     """A cluster, and its endpoints where they come by discovery, for these ports and every subset of a service."""
     found = service(db, ref)
+    if found is None:
+        return ()
+    discovered = found.resolution is Resolution.STATIC and not _calls_instances(found, caller)
     refs = []
-    for key in _keys(db, ref, ports, rules) if found else ():
+    for key in _keys(db, ref, ports, rules):
         name = names.outbound_cluster(key.port, key.subset, ref.host)
         own, endpoints = _distinctions(db, key)
         refs.append(ResourceRef(CLUSTER, name, outbound_cluster, (replace(key, caller=own.of(caller)),)))
-        if found is not None and found.resolution is Resolution.STATIC:
+        if discovered:
             arguments = (ref, key.port, key.subset, rules, endpoints.of(caller))
             refs.append(ResourceRef(ENDPOINT, name, load_assignment, arguments))
     return tuple(refs)
@@ -152,7 +165,10 @@ def _distinctions(db: Database, key: ClusterKey) -> tuple[Distinction, Distincti
     """What of its callers changes a cluster, and what its endpoints, which may stand in it (DNS)."""
     found = service(db, key.service)
     port = found.port(key.port) if found else None
-    edge = Distinction(edge=port is not None and port.protocol is Protocol.AUTO)
+    edge = Distinction(
+        edge=port is not None and port.protocol is Protocol.AUTO,
+        captures=found is not None and found.headless,
+    )
     place = distinction(_balancing(db, key))
     by_dns = found is not None and found.resolution in discovery.BY_DNS
     return (edge | place, NONE) if by_dns else (edge, place)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.config.types.networking import ClientTLSMode, ClientTLSSettings, ProxyProtocol
-from mizzen.derive.endpoints import service_accounts
+from mizzen.derive.endpoints import service_accounts, takes_mutual_tls_throughout
 from mizzen.derive.mesh import mesh_config, trust_domain, trust_domains
 from mizzen.incremental import Database
 from mizzen.model.identity import SpiffeId
@@ -54,7 +54,9 @@ def apply_transport(
         if port.protocol.is_http:
             apply_auto_names(options, tls, sans)
         return
-    if tls is None and (found.mesh_external or cluster.type == Cluster.DiscoveryType.ORIGINAL_DST):
+    as_called = cluster.type == Cluster.DiscoveryType.ORIGINAL_DST
+    instances = as_called and found.headless
+    if tls is None and (found.mesh_external or (as_called and not instances)):
         return
     socket = mesh_client(
         sni=(tls.sni if tls and tls.sni else names.server_name(port.number, subset, found.host)),
@@ -66,6 +68,10 @@ def apply_transport(
     )
     if tls is not None:
         cluster.transport_socket.CopyFrom(socket)
+    elif instances:
+        # Endpoints that are not discovered cannot be told apart: all or none (Istio's rule).
+        if mesh.enable_auto_mtls and takes_mutual_tls_throughout(db, found.ref, port.number):
+            cluster.transport_socket.CopyFrom(socket)
     elif mesh.enable_auto_mtls:
         cluster.transport_socket_matches.add(
             name="tlsMode-istio", match=struct({"tlsMode": "istio"}), transport_socket=socket
