@@ -57,6 +57,9 @@ class ProxyStart(_Document, frozen=True, kw_only=True):
     statistics: tuple[str, ...] = ()  # kept besides the agent's own: prefix=..., suffix=... or regex=...
     runtime: dict[str, str] = {}  # Envoy's runtime: feature -> value
     max_connections: int | None = None  # of all callers together
+    outbound_port: int | None = None  # where captured traffic arrives that the application sends
+    inbound_port: int | None = None  # and where that arrives which is meant for it
+    interception: str | None = None  # TPROXY where it is not REDIRECT
     hold_application: bool = False  # the application starts when the proxy is ready
 
 

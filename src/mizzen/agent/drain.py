@@ -83,6 +83,6 @@ def _is_inbound(host: str, port: int, settings: Settings) -> bool:
     if settings.kind is Kind.GATEWAY:
         return True
     if settings.captures:
-        return port == ports.INBOUND
+        return port == settings.capture.inbound_port
     # Without capture each inbound listener has the workload's address; so has the outbound proxy.
     return host == settings.address and port not in {settings.http_proxy_port, ports.OUTBOUND}

@@ -79,18 +79,18 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "MeshConfig": (
             *_under(
                 "spec",
-                "proxyListenPort proxyInboundListenPort hboneIdleTimeout"
+                "hboneIdleTimeout"
                 " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
                 " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
-                " extensionProviders defaultProviders pathNormalization",
+                " extensionProviders defaultProviders",
             ),
             *_under(
                 "spec.defaultConfig",
                 "statusPort configPath binaryPath serviceCluster tracingServiceName discoveryAddress"
                 " discoveryRefreshDelay zipkinAddress statsdUdpAddress envoyMetricsServiceAddress proxyAdminPort"
                 " availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath"
-                " interceptionMode tracing sds envoyAccessLogService envoyMetricsService extraStatTags"
+                " tracing sds envoyAccessLogService envoyMetricsService extraStatTags"
                 " gatewayTopology meshId readinessProbe caCertificatesPem image privateKeyProvider"
                 " proxyHeaders.metadataExchangeHeaders proxyHeaders.preserveHttp1HeaderCase proxyHeaders.xForwardedHost"
                 " fileFlushInterval fileFlushMinSizeKb statsCompression"

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from mizzen.admin.schema import ProxyStart
+from mizzen.config.types.mesh import MeshConfig
 from mizzen.config.types.message import Duration
-from mizzen.config.types.proxy import ProxyConfig, ProxyStatsMatcher
+from mizzen.config.types.proxy import InboundInterceptionMode, ProxyConfig, ProxyStatsMatcher
 
 
-def proxy_start(config: ProxyConfig) -> ProxyStart:
+def proxy_start(mesh: MeshConfig, config: ProxyConfig) -> ProxyStart:
+    """Of one workload, whose settings are `config`."""
     defaults = ProxyConfig()
     connections = config.connection_settings
     return ProxyStart(
@@ -18,8 +20,15 @@ def proxy_start(config: ProxyConfig) -> ProxyStart:
         statistics=tuple(_patterns(config.proxy_stats_matcher)),
         runtime=dict(config.runtime_values),
         max_connections=connections.global_downstream_connection_limit if connections else None,
+        outbound_port=_other(mesh.proxy_listen_port, MeshConfig().proxy_listen_port),
+        inbound_port=_other(mesh.proxy_inbound_listen_port, MeshConfig().proxy_inbound_listen_port),
+        interception="TPROXY" if config.interception_mode is InboundInterceptionMode.TPROXY else None,
         hold_application=bool(config.hold_application_until_proxy_starts),
     )
+
+
+def _other(given: int, default: int) -> int | None:
+    return None if given == default else given
 
 
 def _unless(given: Duration, default: Duration) -> float | None:

@@ -18,7 +18,7 @@ from mizzen.daemon.proxy_start import proxy_start
 from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import BY_KIND, UNHEALTHY
-from mizzen.derive.mesh import trust_domain
+from mizzen.derive.mesh import mesh_config, trust_domain
 from mizzen.derive.names import names
 from mizzen.derive.proxy_config import proxy_config
 from mizzen.derive.services import all_services, service
@@ -189,7 +189,11 @@ class DaemonStatus:
     def proxy_start(self, workload_name: str) -> schema.ProxyStart | None:
         """What the proxy of a workload is to be started with."""
         found = registered(self.db, *workload_name.split("/"))
-        return proxy_start(self.db.value(proxy_config, found.key)) if found is not None else None
+        return (
+            proxy_start(self.db.value(mesh_config), self.db.value(proxy_config, found.key))
+            if found is not None
+            else None
+        )
 
     def config_dump(self, proxy: str) -> Any | None:
         """What a connected proxy should run, by type and name, as proto JSON."""

@@ -1,13 +1,14 @@
 """What a workload's proxy is to be started with: asked from the daemon, given to the agent as options."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
 
 from mizzen.admin.schema import ProxyStart
+from mizzen.lab.capture import INTERCEPTION_MODE
 from mizzen.lab.local_http import get
 
 _ANSWER_SECONDS = 5.0
@@ -37,6 +38,8 @@ def options(start: ProxyStart) -> Iterator[str]:
         "--listener-drain-seconds": start.listener_drain_seconds,
         "--drain-seconds": start.drain_seconds,
         "--max-connections": start.max_connections,
+        "--outbound-port": start.outbound_port,
+        "--inbound-port": start.inbound_port,
     }
     for name, value in single.items():
         if value is not None:
@@ -46,3 +49,10 @@ def options(start: ProxyStart) -> Iterator[str]:
             yield from (name, f"{key}={text}")
     for kept in start.statistics:
         yield from ("--keep-statistic", kept)
+
+
+def interception(start: ProxyStart, annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """The mesh's mode of capture, where the workload's own annotation does not choose one."""
+    if start.interception is None or INTERCEPTION_MODE in annotations:
+        return ()
+    return ("--interception", start.interception.lower())

@@ -22,7 +22,7 @@ from mizzen.lab.modes import limits
 from mizzen.lab.network import Network
 from mizzen.lab.plan import Plan
 from mizzen.lab.protocol import LabStatus
-from mizzen.lab.proxy_start import ask_proxy_start, options
+from mizzen.lab.proxy_start import ask_proxy_start, interception, options
 from mizzen.lab.relay import Relay
 from mizzen.lab.services import keep_name_server, keep_service_addresses
 from mizzen.lab.startup import require_no_early_end, wait_until_nothing_is_missing
@@ -134,7 +134,9 @@ class Supervisor:
 
         def agent() -> Command:
             command = agent_command(plan, layout, instance, self._network.own_address)
-            return dataclasses.replace(command, argv=(*command.argv, *options(unit.start)))
+            captures = plan.isolation.network and not workload.gateway
+            mode = interception(unit.start, workload.annotations) if captures else ()
+            return dataclasses.replace(command, argv=(*command.argv, *options(unit.start), *mode))
 
         unit = Unit(
             instance,

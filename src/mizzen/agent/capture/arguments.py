@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from mizzen.agent import ports
 from mizzen.agent.capture import AGENT_MARK, Backend
 from mizzen.agent.capture.options import (
     EVERY,
@@ -44,6 +45,8 @@ _OPTIONS: Final = (
     "dns_servers",
     "drop_invalid",
     "tproxy_table",
+    "outbound_port",
+    "inbound_port",
 )
 
 
@@ -76,6 +79,20 @@ def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
     add("--capture-ipv6", choices=("auto", "on", "off"), default="auto",
         help="default: where the network namespace has an address of IPv6")  # fmt: skip
     add("--drop-invalid", action="store_true", help="drop TCP packets that belong to no connection")
+    add(
+        "--outbound-port",
+        type=int,
+        default=ports.OUTBOUND,
+        metavar="PORT",
+        help="where Envoy takes what is sent",
+    )
+    add(
+        "--inbound-port",
+        type=int,
+        default=ports.INBOUND,
+        metavar="PORT",
+        help="where Envoy takes what arrives",
+    )
     add("--tproxy-table", type=int, default=TPROXY_TABLE, metavar="N", help="the route table of TPROXY")
 
 

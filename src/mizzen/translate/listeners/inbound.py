@@ -45,7 +45,6 @@ from mizzen.translate.telemetry import denied_metrics
 from mizzen.translate.tls import mesh_server
 from mizzen.xds.resource import LISTENER
 
-CAPTURE_PORT = 15006
 DETECTION_TIMEOUT = timedelta(seconds=1)
 """How long an inspector waits for the client to speak, unless the mesh says otherwise (Istio's limit for inbound traffic).
 Then it goes on as with a stream that nobody knows: a server that speaks first is heard a second late, not never."""
@@ -65,7 +64,7 @@ def virtual_inbound(
     chains = [
         FilterChain(
             name="virtualInbound-blackhole",
-            filter_chain_match=_to_port(CAPTURE_PORT),
+            filter_chain_match=_to_port(mesh.proxy_inbound_listen_port),
             filters=[tcp_proxy(mesh, names.BLACK_HOLE, names.BLACK_HOLE)],
         )
     ]
@@ -73,9 +72,13 @@ def virtual_inbound(
         if not own_address(db, port):
             chains += _port_chains(db, scope, port, _to_port(port.number))
     chains += _undeclared_chains(db, scope)
-    listener = _listener(mesh, names.VIRTUAL_INBOUND, first.any_address, CAPTURE_PORT, chains)
+    listener = _listener(
+        mesh, names.VIRTUAL_INBOUND, first.any_address, mesh.proxy_inbound_listen_port, chains
+    )
     for family in more:
-        listener.additional_addresses.add(address=socket_address(family.any_address, CAPTURE_PORT))
+        listener.additional_addresses.add(
+            address=socket_address(family.any_address, mesh.proxy_inbound_listen_port)
+        )
     if transparent:
         listener.transparent.value = True
         source = OriginalSrc(mark=TPROXY_MARK)

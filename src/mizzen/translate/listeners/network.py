@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from mizzen.config.types.mesh import MeshConfig
+from mizzen.config.types.mesh import MeshConfig, NormalizationType
 from mizzen.frozen import EMPTY
 from mizzen.proto.api import (
     AccessLog,
@@ -96,6 +96,29 @@ def inline_routes(config: RouteConfiguration) -> dict[str, Any]:
     return {"route_config": config}
 
 
+_BASE: dict[str, Any] = {
+    "normalize_path": {"value": True},
+    "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+}
+_MERGED = {**_BASE, "merge_slashes": True}
+# What authorization matches is what the application gets: paths are normalised before both. Source: Istio's MeshConfig.
+_NORMALIZATION: dict[NormalizationType, dict[str, Any]] = {
+    NormalizationType.DEFAULT: _BASE,
+    NormalizationType.NONE: {**_BASE, "normalize_path": {"value": False}},
+    NormalizationType.BASE: _BASE,
+    NormalizationType.MERGE_SLASHES: _MERGED,
+    NormalizationType.DECODE_AND_MERGE_SLASHES: {
+        **_MERGED,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
+    },
+}
+
+
+def _normalization(mesh: MeshConfig) -> dict[str, Any]:
+    asked = mesh.path_normalization
+    return _NORMALIZATION[asked.normalization if asked else NormalizationType.DEFAULT]
+
+
 def http_connection_manager(
     mesh: MeshConfig,
     stat_prefix: str,
@@ -119,9 +142,7 @@ def http_connection_manager(
         use_remote_address={"value": edge},
         forward_client_cert_details=client_certificate,
         upgrade_configs=[{"upgrade_type": "websocket"}],
-        # Istio's BASE normalisation: what authorization matches is what the application gets.
-        normalize_path={"value": True},
-        path_with_escaped_slashes_action="KEEP_UNCHANGED",
+        **_normalization(mesh),
         # 0: streams may be silent for as long as they like; timeouts are the routes' business.
         stream_idle_timeout={"seconds": 0},
         # How long a drained connection may linger whose client has nothing in flight but does not close it.
