@@ -1,6 +1,8 @@
 """What a sidecar takes for its application: ports whose protocol nobody said, servers that speak first, a Sidecar's ingress."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,9 @@ class Greeting(socketserver.BaseRequestHandler):
     def handle(self): self.request.sendall(b"hello")
 class UnixHttp(socketserver.ThreadingMixIn, http.server.HTTPServer):
     address_family = socket.AF_UNIX
-    def server_bind(self): socketserver.TCPServer.server_bind(self)
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)
+        os.chmod(self.server_address, 0o777)
 def serve(server, place):
     server.place = place
     threading.Thread(target=server.serve_forever).start()
@@ -105,8 +109,11 @@ def workload(name: str, program: str, *ports: int, sidecar: bool = True) -> Work
 
 
 @pytest.fixture(scope="module")
-def socket_path(tmp_path_factory) -> str:
-    return str(tmp_path_factory.mktemp("sockets") / "server.sock")
+def socket_path() -> Iterator[str]:
+    """Where the server listens and its proxy, which is another user, may connect."""
+    with tempfile.TemporaryDirectory(prefix="mizzen-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield f"{folder}/server.sock"
 
 
 @pytest.fixture(scope="module")
