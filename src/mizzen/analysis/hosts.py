@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.config.resource import Resource, ResourceKey
-from mizzen.config.types.core import ServiceSpec
+from mizzen.config.types.core import ServiceSpec, ServiceType
 from mizzen.config.types.networking import DestinationRule, ServiceEntry
 from mizzen.derive.hosts import matches, qualified, service_host
 from mizzen.derive.inputs import RESOURCES
@@ -53,6 +53,7 @@ class Destination:
     ports: tuple[int, ...]
     selector: FrozenMap[str, str]  # of its workloads
     export_to: tuple[str, ...]
+    external_name: str = ""  # it is another name of this host, whose ports count
 
 
 @query
@@ -65,7 +66,9 @@ def declared(db: Database, key: ResourceKey) -> Destination | None:
     if isinstance(spec, ServiceSpec):
         annotation = resource.annotations.get(EXPORT_TO_ANNOTATION, "")
         export_to = tuple(part.strip() for part in annotation.split(",") if part.strip())
-        return Destination(key, hosts, tuple(port.port for port in spec.ports), spec.selector, export_to)
+        stands_for = spec.external_name if spec.type is ServiceType.EXTERNAL_NAME else ""
+        numbers = tuple(port.port for port in spec.ports)
+        return Destination(key, hosts, numbers, spec.selector, export_to, stands_for)
     if isinstance(spec, ServiceEntry):
         selector = spec.workload_selector.labels if spec.workload_selector else EMPTY
         return Destination(key, hosts, tuple(port.number for port in spec.ports), selector, spec.export_to)

@@ -50,7 +50,8 @@ def visible_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ServiceR
 @query
 def destination_port(db: Database, scope: OutboundScope, host: str) -> int | None:
     """The port of a destination that names none: the host's only one, whichever egress listener imports it."""
-    refs = (ref for ref in visible_services(db, scope.whole) if ref.host == host)
+    called = target_host(db, scope, host)
+    refs = (ref for ref in visible_services(db, scope.whole) if ref.host == called)
     numbers = {port.number for ref in refs for port in visible_ports(db, scope.whole, ref)}
     return min(numbers) if len(numbers) == 1 else None
 
@@ -198,6 +199,12 @@ def other_names(db: Database, scope: OutboundScope) -> FrozenMap[str, tuple[str,
     for host in sorted(targets):
         found.setdefault(_end(targets, host), []).append(host)
     return FrozenMap({host: tuple(names) for host, names in found.items()})
+
+
+@query
+def target_host(db: Database, scope: OutboundScope, host: str) -> str:
+    """Where a route to a host leads: to the host itself, or to the one for which it stands as an ExternalName Service."""
+    return _end({ref.host: other for ref, other in visible_external_names(db, scope.whole).items()}, host)
 
 
 def _end(targets: Mapping[str, str], host: str) -> str:

@@ -22,7 +22,7 @@ from mizzen.derive.virtual_services import (
     mesh_virtual_service,
     virtual_service,
 )
-from mizzen.derive.visibility import destination_port, visible_hosts
+from mizzen.derive.visibility import destination_port, target_host, visible_hosts
 from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
@@ -209,7 +209,7 @@ def _matches_everything(match: HTTPMatchRequest) -> bool:
 def cluster_name(db: Database, scope: OutboundScope, destination: Destination, port: int) -> str:
     """The cluster of a destination."""
     number = port_number(db, scope, destination, port)
-    return names.outbound_cluster(number, destination.subset, destination.host)
+    return names.outbound_cluster(number, destination.subset, target_host(db, scope, destination.host))
 
 
 def port_number(db: Database, scope: OutboundScope, destination: Destination, port: int) -> int:
@@ -224,7 +224,7 @@ def hashing(
     db: Database, scope: OutboundScope, destination: Destination, port: int
 ) -> ConsistentHashLB | None:
     """The consistent hashing that a destination's rules ask for."""
-    ref = visible_hosts(db, scope.whole).get(destination.host)
+    ref = visible_hosts(db, scope.whole).get(target_host(db, scope, destination.host))
     if ref is None:
         return None
     number = port_number(db, scope, destination, port)

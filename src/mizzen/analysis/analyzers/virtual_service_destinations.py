@@ -33,6 +33,8 @@ def _destination(db: Database, key: ResourceKey, target: Target, namespaces: tup
         hint = "create the Service or ServiceEntry, export it to this namespace, or correct the name"
         yield Finding("IST0101", (*target.path, "host"), message, hint)
         return
+    if found.external_name:
+        return  # its ports say nothing, and what it stands for may be no service of the mesh
     port = target.destination.port
     listed = ", ".join(map(str, found.ports))
     if port is None:
