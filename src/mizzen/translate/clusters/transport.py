@@ -46,7 +46,7 @@ def apply_transport(
         return
     if tls is not None and tls.mode in ORIGINATED:
         http2 = options.explicit_http_config.HasField("http2_protocol_options")
-        sans = tls.subject_alt_names or _names(db, found)
+        sans = tls.subject_alt_names or found.subject_alt_names
         # A service outside of the mesh is asked for by its host where no request names another (see auto_sni).
         by_host = found.mesh_external and "*" not in found.host
         sni = tls.sni or (found.host if by_host else "")
