@@ -53,7 +53,7 @@ LOCALITIES = {"near": "eu/west/rack-1", "region": "eu/east/rack-1", "far": "us/e
 
 def server(name: str, **fields: object) -> Workload:
     given = {"labels": {"app": name}, "env": {"PORTS": "8000=http"}, "ports": (8000,), **fields}
-    return Workload(name=name, namespace="shop", command=("python", "-c", SERVER), **given)  # type: ignore[arg-type]
+    return Workload(name=name, namespace="shop", command=("python", "-c", SERVER), **given)  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.fixture(scope="module")
