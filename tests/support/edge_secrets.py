@@ -72,3 +72,18 @@ def tls_secret(namespace: str, name: str, host: str, ca: str = "edge-ca", **more
     """A kubernetes.io/tls Secret for a host."""
     chain, key = leaf(host, ca)
     return secret(namespace, name, TLS, tls_crt=chain, tls_key=key, **more)
+
+
+def secret_text(namespace: str, name: str, members: list[str]) -> str:
+    """YAML of a Secret with these members, all of one certificate."""
+    chain, key = leaf(f"{name}.example.com")
+    content = {
+        "crt": chain,
+        "cert": chain,
+        "key": key,
+        "cacert": roots(),
+        "ca.crt": roots(),
+        "crl": revoked(1),
+    }
+    held = {member: content[member.removeprefix("tls.")] for member in members}
+    return secret(namespace, name, **{member.replace(".", "_"): value for member, value in held.items()})

@@ -15,7 +15,7 @@ from mizzen.proto import api
 from mizzen.translate.built import ResourceRef, origins, resource
 from mizzen.translate.bundle import bundle, members
 from mizzen.translate.name_table import NAME_TABLE
-from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource
+from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, DiscoveryResource
 
 CLASSES = {
     CLUSTER: api.Cluster,
@@ -23,6 +23,7 @@ CLASSES = {
     LISTENER: api.Listener,
     NAME_TABLE: api.NameTable,
     ROUTE: api.RouteConfiguration,
+    SECRET: api.Secret,
 }
 
 

@@ -2,7 +2,8 @@
 
     ```yaml      configuration: one or several blocks, before the first check
     ```view      whose configuration it is: namespace, labels, kind, ports, locality, binding; address, where services name it, annotation
-    ```mesh      what no YAML says: trust_domain, unhealthy and not_ready (workloads as namespace/name)
+    ```mesh      what no YAML says: trust_domain, unhealthy and not_ready (workloads as namespace/name), certificates (Secrets,
+                 as namespace/name: [members], with a certificate of the test's making)
     Envoy: `clusters["outbound|80||a.shop.svc.cluster.local"].type`
     Agent: `names["a.shop.svc.cluster.local"]`       what the agent beside that proxy answers DNS with
     ```yaml      what that path must be: the snapshot
@@ -29,13 +30,20 @@ from mizzen.model.proxy import Binding, ProxyKind, ProxyView
 from mizzen.model.workload import Family
 from mizzen.proto.descriptors import pool
 from mizzen.translate.name_table import NAME_TABLE
-from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, DiscoveryResource
+from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, DiscoveryResource
+from tests.support.edge_secrets import secret_text
 from tests.support.mesh import Mesh
 from tests.support.select import select
 
 _FENCE = re.compile(r"```(\w*)\s*$")
 _CHECK = re.compile(r"(?:Envoy|Agent): `(.+)`\s*$")
-_TREE = {"clusters": CLUSTER, "endpoints": ENDPOINT, "listeners": LISTENER, "routes": ROUTE}
+_TREE = {
+    "clusters": CLUSTER,
+    "endpoints": ENDPOINT,
+    "listeners": LISTENER,
+    "routes": ROUTE,
+    "secrets": SECRET,
+}
 _MAPS = frozenset(
     {"filter_metadata", "match", "policies", "typed_extension_protocol_options", "typed_per_filter_config"}
 )
@@ -69,7 +77,10 @@ class Spec:
 
     @cached_property
     def loaded(self) -> Mesh:
-        mesh = Mesh(*self.config, trust_domain=self.mesh.get("trust_domain", "cluster.local"))
+        secrets = (
+            secret_text(*name.split("/"), has) for name, has in self.mesh.get("certificates", {}).items()
+        )
+        mesh = Mesh(*self.config, *secrets, trust_domain=self.mesh.get("trust_domain", "cluster.local"))
         for names, reason in (("unhealthy", DRAINING), ("not_ready", "starting")):
             for name in self.mesh.get(names, ()):
                 mesh.db.set(UNHEALTHY, workload_key(*name.split("/")), reason)
@@ -88,6 +99,7 @@ class Spec:
             labels=FrozenMap(given.pop("labels", {})),
             ports=FrozenMap(given.pop("ports", {})),
             locality=given.pop("locality", ""),
+            service_account=given.pop("service_account", ""),
             binding=binding,
             transparent=given.pop("transparent", False),
             instances=self.loaded.db.value(instances_at, namespace, address),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mizzen.envoy_binary import envoy_path
+from mizzen.proto import api
 from mizzen.proto.api import (
     Bootstrap,
     Cluster,
@@ -59,12 +60,15 @@ def _cluster(item: DiscoveryResource) -> Cluster:
     cluster = Cluster.FromString(item.body)
     if cluster.type == Cluster.DiscoveryType.EDS:
         _without_ads(cluster.eds_cluster_config.eds_config)
+    for socket in (cluster.transport_socket, *(m.transport_socket for m in cluster.transport_socket_matches)):
+        _socket_without_ads(socket)
     return cluster
 
 
 def _listener(item: DiscoveryResource) -> Listener:
     listener = Listener.FromString(item.body)
     for chain in listener.filter_chains:
+        _socket_without_ads(chain.transport_socket)
         for found in chain.filters:
             if found.typed_config.type_url.endswith("HttpConnectionManager"):
                 manager = HttpConnectionManager.FromString(found.typed_config.value)
@@ -72,6 +76,24 @@ def _listener(item: DiscoveryResource) -> Listener:
                     _without_ads(manager.rds.config_source)
                     found.typed_config.CopyFrom(pack(manager))
     return listener
+
+
+def _socket_without_ads(socket: Any) -> None:
+    """Secrets too, in the contexts that Mizzen makes."""
+    kind = socket.typed_config.type_url.rpartition(".")[2]
+    if kind not in {"UpstreamTlsContext", "DownstreamTlsContext", "QuicDownstreamTransport"}:
+        return
+    message = getattr(api, kind).FromString(socket.typed_config.value)
+    context = (message.downstream_tls_context if kind.startswith("Quic") else message).common_tls_context
+    secrets = [*context.tls_certificate_sds_secret_configs]
+    if context.HasField("combined_validation_context"):
+        secrets.append(context.combined_validation_context.validation_context_sds_secret_config)
+    if context.HasField("validation_context_sds_secret_config"):
+        secrets.append(context.validation_context_sds_secret_config)
+    for secret in secrets:
+        if secret.sds_config.HasField("ads"):
+            _without_ads(secret.sds_config)
+    socket.typed_config.CopyFrom(pack(message))
 
 
 def _without_ads(source: Any) -> None:

@@ -31,18 +31,10 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "DestinationRule": (
             *(f"{policy}.loadBalancer.zoneAwareLbSetting" for policy in (*_POLICIES, *_PORT_POLICIES)),
-            *(f"{policy}.tls.credentialName" for policy in (*_POLICIES, *_PORT_POLICIES)),
         ),
         "Gateway": (
-            *_under(
-                "spec.servers[].tls",
-                "mode serverCertificate privateKey caCertificates caCrl credentialName credentialNames"
-                " caCertCredentialName tlsCertificates subjectAltNames verifyCertificateSpki verifyCertificateHash"
-                " minProtocolVersion maxProtocolVersion cipherSuites insecureSkipVerify",
-            ),
-            *(f"spec.servers[].port.protocol={name}" for name in ("HTTPS", "TLS", "TCP", "MONGO")),
+            *(f"spec.servers[].port.protocol={name}" for name in ("UDP", "HBONE", "HTTP_PROXY")),
             "spec.servers[].port.targetPort",
-            "spec.servers[].bind",
             "spec.servers[].defaultEndpoint",
         ),
         "Sidecar": ("spec.ingress[].tls",),
@@ -91,7 +83,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " discoveryRefreshDelay zipkinAddress statsdUdpAddress envoyMetricsServiceAddress proxyAdminPort"
                 " availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath"
                 " tracing sds envoyAccessLogService envoyMetricsService extraStatTags"
-                " gatewayTopology meshId readinessProbe caCertificatesPem image privateKeyProvider"
+                " meshId readinessProbe caCertificatesPem image privateKeyProvider"
                 " proxyHeaders.metadataExchangeHeaders proxyHeaders.preserveHttp1HeaderCase proxyHeaders.xForwardedHost"
                 " fileFlushInterval fileFlushMinSizeKb statsCompression"
                 " connectionSettings.clusterPerConnectionBufferLimitBytes connectionSettings.listenerConnectionLimit",

@@ -94,6 +94,12 @@ def inbound_port(db: Database, scope: InboundScope, number: int) -> InboundPort:
     raise LookupError(f"{number} is not called")
 
 
+def instances(db: Database, scope: InboundScope) -> tuple[Instance, ...]:
+    """A workload as an endpoint: of the services that select it, and of those that name its address."""
+    selecting = (Instance(ref, scope.ports) for ref in services_of(db, scope.namespace, scope.labels))
+    return (*selecting, *scope.instances)
+
+
 @query
 def inbound_ports(db: Database, scope: InboundScope) -> tuple[InboundPort, ...]:
     """The ports on which a workload is called, by number: those of its Sidecar's `ingress` where it has any (what else
@@ -108,8 +114,7 @@ def inbound_ports(db: Database, scope: InboundScope) -> tuple[InboundPort, ...]:
 
 def _called_ports(db: Database, scope: InboundScope) -> Iterator[InboundPort]:
     """What services send to, the first of a number last."""
-    selecting = (Instance(ref, scope.ports) for ref in services_of(db, scope.namespace, scope.labels))
-    for instance in reversed((*selecting, *scope.instances)):
+    for instance in reversed(instances(db, scope)):
         ref = instance.service
         declared = service(db, ref)
         for port in reversed(declared.ports if declared else ()):

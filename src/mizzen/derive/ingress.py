@@ -72,14 +72,21 @@ def ingress_gateway(db: Database, key: ResourceKey) -> Gateway | None:
     if resource is None:
         return None
     selector = mesh_config(db).ingress_selector or _DEFAULT_SELECTOR
-    plain = Server(port=Port(number=_HTTP_PORT, name="http", protocol="HTTP"), hosts=("*",))
-    secure = (_secure(tls, index) for index, tls in enumerate(resource.spec.tls) if tls.secret_name)
+    named = f"ingress-{key.name}-{key.namespace}"  # Istio's names of ports
+    plain = Server(
+        port=Port(number=_HTTP_PORT, name=f"http-{_HTTP_PORT}-{named}", protocol="HTTP"), hosts=("*",)
+    )
+    secure = (
+        _secure(tls, f"https-{_HTTPS_PORT}-{named}-{index}")
+        for index, tls in enumerate(resource.spec.tls)
+        if tls.secret_name
+    )
     return Gateway(selector=FrozenMap({_SELECTOR_LABEL: selector}), servers=(plain, *secure))
 
 
-def _secure(tls: IngressTLS, index: int) -> Server:
+def _secure(tls: IngressTLS, port_name: str) -> Server:
     return Server(
-        port=Port(number=_HTTPS_PORT, name=f"https-{index}", protocol="HTTPS"),
+        port=Port(number=_HTTPS_PORT, name=port_name, protocol="HTTPS"),
         hosts=tls.hosts or ("*",),
         tls=ServerTLSSettings(mode=ServerTLSMode.SIMPLE, credential_name=tls.secret_name),
     )

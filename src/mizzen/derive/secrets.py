@@ -36,12 +36,17 @@ def key_pair(db: Database, key: ResourceKey) -> KeyPair | None:
         return None  # validation and analysis say why
 
 
+def trust_key(db: Database, key: ResourceKey) -> ResourceKey:
+    """The secret with the roots of "x-cacert": of that name, or where there is none, "x" itself (Istio's rule)."""
+    if _secret(db, key) is None and key.name.endswith(CA_SUFFIX):
+        return ResourceKey(key.kind, key.namespace, key.name.removesuffix(CA_SUFFIX))
+    return key
+
+
 @query
 def trust(db: Database, key: ResourceKey) -> Trust | None:
-    """The roots that a secret "x-cacert" tells to trust; where there is none, those in the secret "x" (Istio's rule)."""
+    """The roots that a secret tells to trust, and what they revoked."""
     secret = _secret(db, key)
-    if secret is None and key.name.endswith(CA_SUFFIX):
-        secret = _secret(db, ResourceKey(key.kind, key.namespace, key.name.removesuffix(CA_SUFFIX)))
     try:
         return credentials.trust(secret) if secret else None
     except UnusableSecretError:

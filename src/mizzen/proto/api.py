@@ -84,6 +84,8 @@ MESSAGES = {
     "OriginalSrc": _FILTERS + "listener.original_src.v3.OriginalSrc",
     "PreviousHosts": "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     "ProxyProtocolUpstreamTransport": _TRANSPORT_SOCKETS + "proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+    "ProxyProtocol": _FILTERS + "listener.proxy_protocol.v3.ProxyProtocol",
+    "QuicDownstreamTransport": _TRANSPORT_SOCKETS + "quic.v3.QuicDownstreamTransport",
     "RawBuffer": _TRANSPORT_SOCKETS + "raw_buffer.v3.RawBuffer",
     "Router": _FILTERS + "http.router.v3.Router",
     "SetFilterState": _FILTERS + "network.set_filter_state.v3.Config",

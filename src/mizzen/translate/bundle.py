@@ -9,12 +9,10 @@ from typing import Any
 
 from mizzen.derive.destination_rules import rules_for
 from mizzen.derive.envoy_filters import envoy_filters_for
-from mizzen.derive.gateways import bind_port
 from mizzen.derive.inbound import InboundScope, application, inbound_ports, own_address
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.visibility import visible_ports, visible_services
-from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView
 from mizzen.model.service import ServiceRef
@@ -25,8 +23,9 @@ from mizzen.translate.callers import NONE, Caller, Distinction, caller
 from mizzen.translate.clusters import inbound as inbound_clusters
 from mizzen.translate.clusters import passthrough
 from mizzen.translate.clusters.outbound import service_clusters, service_distinction
-from mizzen.translate.listeners import gateway, inbound
-from mizzen.translate.listeners.network import ANY_ADDRESS, LOOPBACK
+from mizzen.translate.listeners import inbound
+from mizzen.translate.listeners.gateway.listener import gateway_refs
+from mizzen.translate.listeners.network import LOOPBACK
 from mizzen.translate.listeners.outbound.captured import virtual_outbound
 from mizzen.translate.listeners.outbound.http_proxy import http_proxy
 from mizzen.translate.listeners.outbound.listener import outbound_listener
@@ -74,8 +73,9 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
         (CLUSTER, ENDPOINT), (outbound_clusters, (scope, seen_as))
     )
     if view.kind is ProxyKind.GATEWAY:
-        own += _gateway(db, view)
-        own += (*gateway_secrets(db, view.namespace, view.labels), *client_secrets(db, scope))
+        served = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
+        own += gateway_refs(db, served, view.binding, view.settings.topology)
+        own += (*gateway_secrets(db, served), *client_secrets(db, scope))
     else:
         own += _inbound(db, view)
         own += sidecar_secrets(db, scope, view.service_account)
@@ -203,19 +203,3 @@ def _outbound_routes(planned: PlannedListener) -> ResourceRef:
     if planned.sniffed is not None:
         return ResourceRef(ROUTE, name, sniffed_routes, (planned.scope, planned.sniffed, port), port=port)
     return ResourceRef(ROUTE, name, sidecar_routes, (planned.scope, port), port=port)
-
-
-def _gateway(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
-    labels: FrozenMap[str, str] = view.labels
-    for port in gateway.http_gateway_ports(db, labels):
-        address = view.binding.address if view.binding else ANY_ADDRESS
-        name = names.listener(address, bind_port(db, view.namespace, labels, port))
-        arguments = (view.namespace, labels, port, view.binding)
-        yield ResourceRef(LISTENER, name, gateway.gateway_listener, arguments)
-        yield ResourceRef(
-            ROUTE,
-            names.gateway_route(port),
-            gateway.gateway_routes,
-            (view.namespace, labels, port),
-            port=port,
-        )

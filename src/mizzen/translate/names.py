@@ -42,8 +42,18 @@ def sniffed_route(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
-def gateway_route(port: int) -> str:
-    return f"http.{port}"
+def gateway_route(port: int, bind: str = "") -> str:
+    """The routes of all plain HTTP servers of a port."""
+    return f"http.{port}.{bind}" if bind else f"http.{port}"
+
+
+def gateway_tls_route(port: int, port_name: str, gateway: str, namespace: str) -> str:
+    """The routes of one HTTPS server."""
+    return f"https.{port}.{port_name}.{gateway}.{namespace}"
+
+
+def udp_listener(address: str, port: int) -> str:
+    return f"udp_{address}_{port}"
 
 
 def stat_name(pattern: str, found: Service, port: ServicePort, subset: str = "") -> str:

@@ -12,12 +12,12 @@ from mizzen.config.credentials import CA_SUFFIX
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import ClientTLSSettings, ServerTLSMode, ServerTLSSettings, TLSCertificate
 from mizzen.derive.destination_rules import destination_rule, rules_for
-from mizzen.derive.gateways import gateway_servers
+from mizzen.derive.gateways import merged_gateway
+from mizzen.derive.inbound import InboundScope
 from mizzen.derive.inputs import BY_KIND
 from mizzen.derive.rbac import may_list_secrets
-from mizzen.derive.secrets import key_pair, secret_key, trust
+from mizzen.derive.secrets import key_pair, secret_key, trust, trust_key
 from mizzen.derive.visibility import visible_services
-from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.proto.api import Secret
@@ -58,15 +58,15 @@ def roots_file(tls: ServerTLSSettings) -> str:
 
 
 @query
-def gateway_secrets(db: Database, namespace: str, labels: FrozenMap[str, str]) -> tuple[ResourceRef, ...]:
+def gateway_secrets(db: Database, scope: InboundScope) -> tuple[ResourceRef, ...]:
     """What the servers name that a gateway workload runs. Gateways of any namespace may select it; the secrets are those
     of its own.
     """
     refs: dict[str, ResourceRef] = {}
-    for servers in gateway_servers(db, labels).values():
-        for found in servers:
+    for port in merged_gateway(db, scope).ports:
+        for found in port.servers:
             if found.server.tls is not None:
-                refs.update({ref.name: ref for ref in _server_refs(db, namespace, found.server.tls)})
+                refs.update({ref.name: ref for ref in _server_refs(db, scope.namespace, found.server.tls)})
     return tuple(refs.values())
 
 
@@ -92,7 +92,8 @@ def _key_pair_ref(db: Database, namespace: str, credential: str) -> Iterator[Res
 
 
 def _trust_ref(db: Database, namespace: str, credential: str) -> Iterator[ResourceRef]:
-    key = secret_key(credential, namespace)
+    named = secret_key(credential, namespace)
+    key = trust_key(db, named) if named is not None else None
     if key is not None and trust(db, key) is not None:
         name = names.credential(credential)
         yield ResourceRef(SECRET, name, trust_secret, (name, key))

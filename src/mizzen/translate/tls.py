@@ -20,6 +20,7 @@ from mizzen.translate.names import SDS_CLUSTER
 # traffic from an application's own TLS.
 MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
 MESH_TCP_ALPN = "istio"
+MESH_ALPN = (*MESH_HTTP_ALPN, MESH_TCP_ALPN)
 
 # Envoy's client side stops at TLS 1.2 by default.
 TLS_VERSIONS = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}
@@ -92,13 +93,19 @@ def mesh_client(
 
 
 def mesh_server(
-    trust_domains: Iterable[str], *, http: bool, config: TLSConfig | None = None
+    trust_domains: Iterable[str],
+    *,
+    http: bool,
+    config: TLSConfig | None = None,
+    principals: Iterable[str] = (),
 ) -> TransportSocket:
-    """MTLS that asks every caller for a certificate of the mesh, as MeshConfig's meshMTLS wants it."""
+    """MTLS that asks every caller for a certificate of the mesh, as MeshConfig's meshMTLS wants it; of one of `principals`,
+    if any are given.
+    """
     alpn = ("h2", "http/1.1") if http else ()
+    sans = [{"exact": principal} for principal in principals] or _mesh_members(trust_domains)
     context = DownstreamTlsContext(
-        require_client_certificate={"value": True},
-        common_tls_context=_identity(_mesh_members(trust_domains), alpn),
+        require_client_certificate={"value": True}, common_tls_context=_identity(sans, alpn)
     )
     apply_tls_config(context.common_tls_context, config)
     return TransportSocket(name=TLS, typed_config=pack(context))

@@ -5,7 +5,7 @@ import yaml
 
 from mizzen.config.resource import ResourceKey
 from mizzen.derive.rbac import may_list_secrets
-from mizzen.derive.secrets import key_pair, secret_key, trust
+from mizzen.derive.secrets import key_pair, secret_key, trust, trust_key
 from tests.support.edge_secrets import leaf, roots, secret, tls_secret
 from tests.support.mesh import Mesh
 
@@ -33,9 +33,9 @@ def test_a_credential_name_means_a_secret_of_the_own_namespace(credential, found
 def test_roots_may_stand_apart():
     mesh = Mesh(tls_secret("edge", "cert", "a.example.com", ca_crt=roots("one")))
     key = ResourceKey("Secret", "edge", "cert-cacert")
-    assert trust(mesh.db, key).roots == roots("one")
+    assert trust(mesh.db, trust_key(mesh.db, key)).roots == roots("one")
     mesh.apply(secret("edge", "cert-cacert", cacert=roots("two")))
-    assert trust(mesh.db, key).roots == roots("two")
+    assert trust(mesh.db, trust_key(mesh.db, key)).roots == roots("two")
     assert key_pair(mesh.db, key) is None
 
 

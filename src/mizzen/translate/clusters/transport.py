@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from mizzen.config.credentials import CA_SUFFIX
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.config.types.networking import ClientTLSMode, ClientTLSSettings, ProxyProtocol
 from mizzen.derive.endpoints import service_accounts, takes_mutual_tls_throughout
@@ -23,7 +24,7 @@ from mizzen.proto.api import (
 )
 from mizzen.translate import names
 from mizzen.translate.built import pack, struct
-from mizzen.translate.tls import TLS, TLS_VERSIONS, apply_tls_config, mesh_client, plaintext
+from mizzen.translate.tls import TLS, TLS_VERSIONS, ads_secret, apply_tls_config, mesh_client, plaintext
 
 # From files that every Linux distribution with Debian's or Alpine's layout has: what SIMPLE TLS trusts by default.
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
@@ -91,17 +92,29 @@ def _names(db: Database, found: Service) -> tuple[str, ...]:
 def origination(
     mesh: MeshConfig, tls: ClientTLSSettings, sni: str, sans: Sequence[str], *, http2: bool
 ) -> TransportSocket:
-    """SIMPLE and MUTUAL: TLS that the proxy starts on the application's behalf, with certificates from files."""
+    """SIMPLE and MUTUAL: TLS that the proxy starts on the application's behalf, with certificates from files or from a
+    secret of the client's namespace (translate.secrets).
+    """
     common: dict[str, Any] = {"alpn_protocols": ["h2"] if http2 else [], "tls_params": TLS_VERSIONS}
+    matchers = [matcher for san in sans for matcher in _san_matchers(san)]
     if not _verifies(mesh, tls):
         common["validation_context"] = {}
+    elif tls.credential_name:
+        common["combined_validation_context"] = {
+            "default_validation_context": {"match_typed_subject_alt_names": matchers},
+            "validation_context_sds_secret_config": ads_secret(
+                names.credential(tls.credential_name + CA_SUFFIX)
+            ),
+        }
     else:
         common["validation_context"] = {
             "trusted_ca": {"filename": tls.ca_certificates or SYSTEM_ROOTS},
-            "match_typed_subject_alt_names": [matcher for san in sans for matcher in _san_matchers(san)],
+            "match_typed_subject_alt_names": matchers,
             **({"crl": {"filename": tls.ca_crl}} if tls.ca_crl else {}),
         }
-    if tls.mode is ClientTLSMode.MUTUAL:
+    if tls.mode is ClientTLSMode.MUTUAL and tls.credential_name:
+        common["tls_certificate_sds_secret_configs"] = [ads_secret(names.credential(tls.credential_name))]
+    elif tls.mode is ClientTLSMode.MUTUAL:
         common["tls_certificates"] = [
             {
                 "certificate_chain": {"filename": tls.client_certificate},
@@ -116,7 +129,7 @@ def origination(
 def _verifies(mesh: MeshConfig, tls: ClientTLSSettings) -> bool:
     if tls.insecure_skip_verify:
         return False
-    return bool(tls.ca_certificates) or mesh.verify_certificate_at_client is not False
+    return bool(tls.ca_certificates or tls.credential_name) or mesh.verify_certificate_at_client is not False
 
 
 def _san_matchers(san: str) -> list[dict[str, Any]]:

@@ -128,11 +128,13 @@ def http_connection_manager(
     metrics: Sequence[AccessLog] = (),
     edge: bool = False,
     client_certificate: str = "SANITIZE",
+    trusted_hops: int = 0,
+    http3: bool = False,
 ) -> NetworkFilter:
     """An HTTP connection manager with Istio's settings.
 
-    `edge` says that callers are outside the mesh: their addresses are taken from the connection, not from headers.
-    `client_certificate` is Envoy's forward_client_cert_details.
+    `edge` says that callers are outside the mesh: their addresses are taken from the connection, and from headers only
+    what `trusted_hops` proxies in front have added. `client_certificate` is Envoy's forward_client_cert_details.
     """
     manager = HttpConnectionManager(
         stat_prefix=stat_prefix,
@@ -140,6 +142,7 @@ def http_connection_manager(
         access_log=[*access_logs(mesh), *metrics],
         server_name=SERVER_NAME,
         use_remote_address={"value": edge},
+        xff_num_trusted_hops=trusted_hops,
         forward_client_cert_details=client_certificate,
         upgrade_configs=[{"upgrade_type": "websocket"}],
         **_normalization(mesh),
@@ -149,6 +152,9 @@ def http_connection_manager(
         drain_timeout={"seconds": 1},
         **routes,
     )
+    if http3:
+        manager.codec_type = HttpConnectionManager.CodecType.HTTP3
+        manager.http3_protocol_options.SetInParent()
     if client_certificate != "SANITIZE":
         manager.set_current_client_cert_details.uri = True
         manager.set_current_client_cert_details.dns = True

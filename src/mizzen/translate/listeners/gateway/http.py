@@ -1,0 +1,47 @@
+"""HTTP at gateways: the connection manager of a port's plain servers, or of one HTTPS server."""
+
+from dataclasses import dataclass
+
+from mizzen.config.types.proxy import ForwardClientCertDetails, Topology
+from mizzen.derive.inbound import InboundScope
+from mizzen.derive.mesh import mesh_config
+from mizzen.incremental import Database
+from mizzen.proto.api import NetworkFilter
+from mizzen.translate import authorization
+from mizzen.translate.gateway_routes import RouteTable, route_name
+from mizzen.translate.listeners.network import ads_routes, http_connection_manager, outbound_http_filters
+from mizzen.translate.telemetry import denied_metrics, source_metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What all chains of a listener have in common: its name in statistics, and what stands before the gateway."""
+
+    stat_prefix: str
+    topology: Topology
+
+    @property
+    def client_certificate(self) -> str:
+        """Envoy's forward_client_cert_details. Istio's default for gateways: what callers wrote there is replaced."""
+        given = self.topology.forward_client_cert_details
+        return "SANITIZE_SET" if given is ForwardClientCertDetails.UNDEFINED else given.value
+
+
+def http_manager(
+    db: Database, scope: InboundScope, table: RouteTable, front: Front, *, http3: bool = False
+) -> NetworkFilter:
+    """Routes by discovery; the gateway's own AuthorizationPolicies hold for what comes through."""
+    policies = authorization.http_filters(
+        authorization.authorization_filters(db, scope.namespace, scope.labels, True)
+    )
+    return http_connection_manager(
+        mesh_config(db),
+        front.stat_prefix,
+        ads_routes(route_name(db, scope, table)),
+        [*policies, *outbound_http_filters(grpc_web=True)],
+        metrics=[source_metrics("http"), *([denied_metrics()] if policies else [])],
+        edge=True,
+        client_certificate=front.client_certificate,
+        trusted_hops=front.topology.num_trusted_proxies,
+        http3=http3,
+    )
