@@ -45,7 +45,9 @@ spec:
   - {{name: http-open, port: 90, targetPort: 9090}}
 ---
 """
+NAMES = ("plain", "open", "configured")
 TPROXY = {"sidecar.istio.io/interceptionMode": "TPROXY"}
+BY_CONFIG = {"proxy.istio.io/config": "interceptionMode: TPROXY"}
 NOT_9090 = {"traffic.sidecar.istio.io/excludeInboundPorts": "9090"}
 
 
@@ -63,8 +65,9 @@ def seer(name: str, **annotations: str) -> Workload:
 def lab(request, tmp_path_factory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("seers")
     (folder / "seer.py").write_text(SEER)
-    (folder / "services.yaml").write_text("".join(SERVICE.format(name=name) for name in ("plain", "open")))
-    definition = LabDefinition(name="seers", workloads=(seer("plain"), seer("open", **TPROXY, **NOT_9090)))
+    (folder / "services.yaml").write_text("".join(SERVICE.format(name=name) for name in NAMES))
+    workloads = (seer("plain"), seer("open", **TPROXY, **NOT_9090), seer("configured", **BY_CONFIG))
+    definition = LabDefinition(name="seers", workloads=workloads)
     with running_lab(folder, request.param, definition=definition) as started:
         yield started
 
@@ -87,6 +90,10 @@ def test_by_tproxy_the_application_sees_the_callers_address(lab):
     assert ask(lab, "plain", "http://open/") == {"caller": address(lab, "plain"), "envoy": True}
     for _ in range(5):  # on connections that are kept, and on new ones
         assert ask(lab, "outside", f"http://{address(lab, 'open')}:8080/")["envoy"]
+
+
+def test_the_mode_may_be_a_setting_of_the_proxy(lab):
+    assert ask(lab, "plain", "http://configured/") == {"caller": address(lab, "plain"), "envoy": True}
 
 
 def test_a_workload_under_tproxy_calls_itself_by_its_service(lab):
