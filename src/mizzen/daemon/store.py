@@ -5,11 +5,14 @@ from typing import Any
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
+from mizzen.derive.workloads import KINDS
 from mizzen.incremental import Database
 from mizzen.incremental.definitions import Input
 from mizzen.sources.change import Change
 
-HEALTH_CHECKED = "proxy.istio.io/health-checks-enabled"  # Istio's annotation of a WorkloadEntry
+HEALTH_CHECKED = (
+    "proxy.istio.io/health-checks-enabled"  # Istio's annotation of a WorkloadEntry; of a Pod, here
+)
 NOT_REPORTED = "its agent has not reported yet"
 
 _Slot = tuple[Input[ResourceKey, Any], ResourceKey]
@@ -64,4 +67,4 @@ class Store:
 
 
 def _is_checked(resource: Resource[Any]) -> bool:
-    return resource.key.kind == "WorkloadEntry" and resource.annotations.get(HEALTH_CHECKED) == "true"
+    return resource.key.kind in KINDS and resource.annotations.get(HEALTH_CHECKED) == "true"

@@ -40,6 +40,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     env: dict[str, str] = {}
     gateway: bool = False
     sidecar: bool = True
+    ipv6: bool = False  # whether it has an address of IPv6, too, where it has a network namespace of its own
 
     def argv(self) -> tuple[str, ...]:
         return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command

@@ -1,8 +1,10 @@
 """Where the workloads live: a network namespace each behind one bridge, or addresses of 127.0.0.0/8."""
 
 import contextlib
+import errno
 import ipaddress
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +21,31 @@ BRIDGE = "mesh0"
 _FIRST_WORKLOAD = 10  # the block's first addresses are the lab's own
 _HOST_PREFIX = 32
 _LINK_SCOPE = 253  # of a route: reached directly (linux/rtnetlink.h)
+_IPV6 = ipaddress.IPv6Network("fd4d:697a::/96")  # unique local; the last 32 bits are the address of IPv4
+_WITHOUT_TEST = 0x02  # of an address: in use at once, nobody else can have it (IFA_F_NODAD)
 _LOOPBACK_INDEX = 1  # lo is the first interface of every network namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one workload instance runs. Without a network namespace of its own `namespace` is None."""
+    """Where one workload instance runs. Without a network namespace of its own `namespace` is None. `ipv6` is its address of
+    that family, "" where it has none.
+    """
 
     address: str
     namespace: int | None = None
+    ipv6: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.address, self.ipv6) if self.ipv6 else (self.address,)
 
 
 class Network(Protocol):
     own_address: str  # the lab's own: the daemon listens on it
 
-    def add_place(self) -> Place:
-        """A place for one more workload instance. Raises OSError."""
+    def add_place(self, *, ipv6: bool = False) -> Place:
+        """A place for one more workload instance, with an address of IPv6 where that is possible. Raises OSError."""
         ...
 
 
@@ -44,7 +55,7 @@ class LoopbackNetwork:
     def __init__(self, block: str) -> None:
         self.own_address, self._free = _addresses(block)
 
-    def add_place(self) -> Place:
+    def add_place(self, *, ipv6: bool = False) -> Place:  # noqa: ARG002  # ::1 is all that there is of IPv6
         return Place(next(self._free))
 
 
@@ -80,7 +91,7 @@ class BridgedNetwork:
             os.close(namespace)
             capture(CaptureOptions(proxy_mark=1))
 
-    def add_place(self) -> Place:
+    def add_place(self, *, ipv6: bool = False) -> Place:
         self._places += 1
         address = next(self._free)
         outer = f"workload{self._places}"
@@ -94,7 +105,9 @@ class BridgedNetwork:
                 routes.link("add", ifname=outer, kind="veth", peer={"ifname": "eth0", "net_ns_fd": namespace})
                 routes.link("set", index=routes.link_lookup(ifname=outer)[0], master=self._bridge, state="up")
             self._configure(inside, address)
-        return Place(address, namespace)
+            if ipv6:
+                self._configure_ipv6(inside, address)
+        return Place(address, namespace, ipv6_of(address) if ipv6 else "")
 
     @contextlib.contextmanager
     def _new_namespace(self) -> Iterator[int]:
@@ -114,6 +127,28 @@ class BridgedNetwork:
         inside.link("set", index=_LOOPBACK_INDEX, state="up")
         inside.route("add", dst=f"{self.own_address}/{_HOST_PREFIX}", oif=interface, scope=_LINK_SCOPE)
         inside.route("add", dst="default", gateway=self.own_address)
+
+    def _configure_ipv6(self, inside: IPRoute, address: str) -> None:
+        """Those who have an address of IPv6 are on one link. What else they call must have a route to be captured."""
+        own = ipv6_of(self.own_address)
+        with IPRoute() as routes:
+            _add_ipv6(routes, self._bridge, own)
+        interface = inside.link_lookup(ifname="eth0")[0]
+        _add_ipv6(inside, interface, ipv6_of(address))
+        inside.route("add", dst="default", gateway=own, family=socket.AF_INET6)
+
+
+def ipv6_of(address: str) -> str:
+    """The lab's address of IPv6 for one of IPv4."""
+    return str(ipaddress.IPv6Address(int(_IPV6.network_address) + int(ipaddress.IPv4Address(address))))
+
+
+def _add_ipv6(routes: IPRoute, interface: int, address: str) -> None:
+    try:
+        routes.addr("add", index=interface, address=address, prefixlen=_IPV6.prefixlen, flags=_WITHOUT_TEST)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
 
 
 @contextlib.contextmanager

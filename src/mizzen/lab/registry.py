@@ -1,5 +1,6 @@
 """How workloads become known to the daemon: as Istio's own objects, in a folder that the daemon watches."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,53 @@ _TAKES_MUTUAL_TLS = {"security.istio.io/tlsMode": "istio"}
 _HEALTH_IS_CHECKED = {"proxy.istio.io/health-checks-enabled": "true"}
 
 
-def register(folder: Path, instance: str, workload: Workload, address: str) -> None:
-    """Write the WorkloadEntry of one instance. Raises OSError."""
-    named_ports = {port.name: port.number for port in workload.declared_ports() if port.name}
-    labels = {**workload.labels, **(_TAKES_MUTUAL_TLS if workload.sidecar else {})}
-    metadata = {"name": instance, "namespace": workload.namespace, "labels": labels}
+def register(folder: Path, instance: str, workload: Workload, addresses: Sequence[str]) -> None:
+    """Write the WorkloadEntry of one instance, or, as that holds one address alone, its Pod. Raises OSError."""
+    metadata = {
+        "name": instance,
+        "namespace": workload.namespace,
+        "labels": {**workload.labels, **(_TAKES_MUTUAL_TLS if workload.sidecar else {})},
+    }
     annotations = {**(_HEALTH_IS_CHECKED if workload.sidecar else {}), **workload.annotations}
     if annotations:
         metadata["annotations"] = annotations
+    made = _entry_of if len(addresses) == 1 else _pod_of
+    _write(_file(folder, instance, workload), made(workload, metadata, addresses))
+
+
+def _entry_of(workload: Workload, metadata: dict[str, Any], addresses: Sequence[str]) -> dict[str, Any]:
+    named_ports = {port.name: port.number for port in workload.declared_ports() if port.name}
     spec = {
-        "address": address,
+        "address": addresses[0],
         "serviceAccount": workload.service_account,
-        "labels": labels,
+        "labels": metadata["labels"],
         **({"ports": named_ports} if named_ports else {}),
         **({"locality": workload.locality} if workload.locality else {}),
     }
-    _write(
-        _entry(folder, instance, workload),
-        {
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "WorkloadEntry",
-            "metadata": metadata,
-            "spec": spec,
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "WorkloadEntry",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def _pod_of(workload: Workload, metadata: dict[str, Any], addresses: Sequence[str]) -> dict[str, Any]:
+    ports = [
+        {"containerPort": port.number, **({"name": port.name} if port.name else {})}
+        for port in workload.declared_ports()
+    ]
+    locality = {"istio-locality": workload.locality.replace("/", ".")} if workload.locality else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**metadata, "labels": {**metadata["labels"], **locality}},
+        "spec": {
+            "serviceAccountName": workload.service_account,
+            "containers": [{"name": "application", "ports": ports}],
         },
-    )
+        "status": {"phase": "Running", "podIPs": [{"ip": address} for address in addresses]},
+    }
 
 
 def serve(folder: Path, workload: Workload) -> None:
@@ -59,11 +83,11 @@ def serve(folder: Path, workload: Workload) -> None:
 
 
 def unregister(folder: Path, instance: str, workload: Workload) -> None:
-    """Take out the WorkloadEntry of one instance."""
-    _entry(folder, instance, workload).unlink(missing_ok=True)
+    """Take out what was written of one instance."""
+    _file(folder, instance, workload).unlink(missing_ok=True)
 
 
-def _entry(folder: Path, instance: str, workload: Workload) -> Path:
+def _file(folder: Path, instance: str, workload: Workload) -> Path:
     return folder / f"{workload.namespace}.{instance}.yaml"
 
 

@@ -121,13 +121,13 @@ class Supervisor:
         added = []
         for number in range(workload.replicas):
             # pyroute2 runs an event loop of its own, so it needs a thread; so does entering another namespace.
-            place = await asyncio.to_thread(self._network.add_place)
+            place = await asyncio.to_thread(self._network.add_place, ipv6=workload.ipv6)
             instance = Instance(f"{workload.name}-{number}", workload, place)
             added.append(self._unit(instance))
         return added
 
     def _unit(self, instance: Instance) -> Unit:
-        registry.register(self.layout.registry, instance.name, instance.workload, instance.place.address)
+        registry.register(self.layout.registry, instance.name, instance.workload, instance.place.addresses)
         workload, plan, layout = instance.workload, self._plan, self.layout
         if workload.sidecar:
             self._credentials.write_token(layout.token(instance.name), instance.name, workload)

@@ -8,6 +8,11 @@ import msgspec
 import pytest
 import yaml
 
+from mizzen.config.decode import decode
+from mizzen.config.resource import ResourceKey
+from mizzen.derive.inputs import RESOURCES
+from mizzen.derive.workloads import workload
+from mizzen.incremental import Database
 from mizzen.lab import commands, registry
 from mizzen.lab.commands import Instance, Layout, agent_command, application_environment, private_port
 from mizzen.lab.definition import LabDefinition, Port, Workload, extra_workload
@@ -153,7 +158,7 @@ def test_the_ladder_ends_where_nothing_is_needed():
 
 
 def test_a_workload_is_registered_as_istio_knows_it(tmp_path):
-    registry.register(tmp_path, "web-0", WEB, "10.77.0.10")
+    registry.register(tmp_path, "web-0", WEB, ["10.77.0.10"])
     entry = yaml.safe_load((tmp_path / "shop.web-0.yaml").read_text())
     assert entry["kind"] == "WorkloadEntry"
     assert entry["metadata"]["name"] == "web-0"
@@ -164,9 +169,24 @@ def test_a_workload_is_registered_as_istio_knows_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_workload_with_both_families_is_registered_as_a_pod(tmp_path):
+    registry.register(
+        tmp_path, "web-0", msgspec.structs.replace(WEB, locality="r/z"), ["10.77.0.10", "fd00::10"]
+    )
+    decoded = decode((tmp_path / "shop.web-0.yaml").read_text(), "shop.web-0.yaml")
+    assert decoded.diagnostics == ()
+    db = Database()
+    (located,) = decoded.located
+    db.set(RESOURCES, located.resource.key, located.resource)
+    found = workload(db, ResourceKey("Pod", "shop", "web-0"))
+    assert found is not None
+    assert found.addresses == ("10.77.0.10", "fd00::10")
+    assert (found.has_proxy, found.locality, found.container_ports) == (True, "r/z", {"grpc-api": 9000})
+
+
 def test_a_workload_without_a_sidecar_takes_no_mutual_tls(tmp_path):
     plain = msgspec.structs.replace(WEB, sidecar=False, locality="r/z/s", annotations={"a": "b"})
-    registry.register(tmp_path, "web-0", plain, "10.77.0.10")
+    registry.register(tmp_path, "web-0", plain, ["10.77.0.10"])
     entry = yaml.safe_load((tmp_path / "shop.web-0.yaml").read_text())
     assert entry["metadata"]["annotations"] == {"a": "b"}
     assert entry["spec"]["labels"] == {"app": "web"}
