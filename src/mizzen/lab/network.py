@@ -55,7 +55,7 @@ class LoopbackNetwork:
     def __init__(self, block: str) -> None:
         self.own_address, self._free = _addresses(block)
 
-    def add_place(self, *, ipv6: bool = False) -> Place:  # noqa: ARG002  # ::1 is all that there is of IPv6
+    def add_place(self, *, ipv6: bool = False) -> Place:  # noqa: ARG002  # of IPv6 there is ::1 alone
         return Place(next(self._free))
 
 
