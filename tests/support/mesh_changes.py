@@ -35,6 +35,7 @@ hosts = st.sampled_from(
         "e.example.com",
     )
 )
+addresses = st.sampled_from((None, ["10.3.0.0/16"], ["10.3.0.9/16", "10.1.1.1/32"]))
 gateways = st.sampled_from((None, ["mesh"], ["edge"], ["shop/edge", "mesh"]))
 selectors = st.none() | apps.map(lambda app: {"app": app})
 
@@ -77,6 +78,8 @@ def _kubernetes_services(draw: st.DrawFn) -> Resource[Any]:
             {"name": "tcp", "port": 90},
             {"name": "grpc-api", "port": 90},
             {"name": "https", "port": 443},
+            {"name": "any", "port": 90},
+            {"name": "mysql", "port": 443},
         )
     )
     ports = draw(st.lists(port, min_size=1, max_size=2, unique_by=(lambda p: p["port"], lambda p: p["name"])))
@@ -109,6 +112,7 @@ def _service_entries(draw: st.DrawFn) -> Resource[Any]:
     )
     spec = _given(
         hosts=[draw(st.sampled_from(("e.example.com", "a.shop.svc.cluster.local")))],
+        addresses=None if resolution == "DNS" else draw(addresses),
         ports=[dict(zip(("name", "number", "protocol"), port, strict=True))],
         resolution=resolution,
         location=draw(st.sampled_from(("MESH_INTERNAL", "MESH_EXTERNAL"))),
@@ -226,14 +230,36 @@ def _virtual_services(draw: st.DrawFn) -> Resource[Any]:
             "fault": st.just({"abort": {"httpStatus": 418}}),
         },
     )
-    tcp = st.fixed_dictionaries({"route": st.lists(destination, min_size=1, max_size=2)})
+    delegating = st.builds(
+        lambda name, namespace, found: _given(delegate={"name": name, "namespace": namespace}, match=found),
+        st.sampled_from(("r1", "r3")),
+        namespaces,
+        st.none() | st.lists(match, max_size=2),
+    )
+    subnets = st.sampled_from((["10.1.1.1"], ["10.1.0.0/16", "10.1.1.1/16"]))
+    layer4 = st.fixed_dictionaries(
+        {},
+        optional={
+            "destinationSubnets": subnets,
+            "sourceSubnet": st.just("10.0.0.0/8"),
+            "sourceLabels": st.just({"app": "a"}),
+            "port": st.sampled_from((90, 443)),
+        },
+    )
+    destinations = st.lists(destination, min_size=1, max_size=2)
+    tcp = st.fixed_dictionaries({"route": destinations}, optional={"match": st.lists(layer4, max_size=2)})
+    covered = draw(hosts)
+    server_names = st.lists(st.sampled_from((covered, covered.replace("*", "x"))), min_size=1, max_size=2)
+    named = st.fixed_dictionaries({"sniHosts": server_names}, optional={"destinationSubnets": subnets})
+    tls = st.fixed_dictionaries({"route": destinations, "match": st.lists(named, min_size=1, max_size=2)})
     spec = _given(
-        hosts=[draw(hosts)],
+        hosts=[covered],
         gateways=draw(gateways),
         exportTo=draw(export_to),
         **draw(
             st.fixed_dictionaries(
-                {"http": st.lists(http, min_size=1, max_size=2)}, optional={"tcp": st.lists(tcp, max_size=1)}
+                {"http": st.lists(http | delegating, min_size=1, max_size=2)},
+                optional={"tcp": st.lists(tcp, max_size=1), "tls": st.lists(tls, max_size=2)},
             )
             | st.fixed_dictionaries({"tcp": st.lists(tcp, min_size=1, max_size=1)})
         ),
@@ -241,6 +267,23 @@ def _virtual_services(draw: st.DrawFn) -> Resource[Any]:
     metadata = _given(
         name=draw(st.sampled_from(("r1", "r2"))), namespace=draw(namespaces), creationTimestamp=draw(created)
     )
+    return _parsed("networking.istio.io", "VirtualService", metadata, spec)
+
+
+@st.composite
+def _delegates(draw: st.DrawFn) -> Resource[Any]:
+    match = st.fixed_dictionaries(
+        {},
+        optional={
+            "uri": st.sampled_from(({"prefix": "/"}, {"exact": "/x"})),
+            "headers": st.just({"end-user": {"prefix": "j"}}),
+        },
+    )
+    http = st.fixed_dictionaries(
+        {"route": st.just([{"destination": {"host": "b"}}])}, optional={"match": st.lists(match, max_size=2)}
+    )
+    spec = _given(http=draw(st.lists(http, min_size=1, max_size=2)), exportTo=draw(export_to))
+    metadata = {"name": "r3", "namespace": draw(namespaces)}
     return _parsed("networking.istio.io", "VirtualService", metadata, spec)
 
 
@@ -387,6 +430,7 @@ resources = st.one_of(
     _endpoint_slices(),
     _places(),
     _virtual_services(),
+    _delegates(),
     _destination_rules(),
     _peer_authentications(),
     _authorization_policies(),

@@ -24,8 +24,6 @@ def _under(parent: str, fields: str) -> tuple[str, ...]:
 UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "VirtualService": (
-            "spec.http[].delegate",
-            "spec.http[].retries.retryRemoteLocalities",
             "spec.http[].fault.delay.exponentialDelay",
             "spec.http[].fault.abort.http2Error",
         ),
@@ -88,7 +86,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " fileFlushInterval fileFlushMinSizeKb statsCompression"
                 " connectionSettings.clusterPerConnectionBufferLimitBytes connectionSettings.listenerConnectionLimit",
             ),
-            "spec.defaultHttpRetryPolicy.retryRemoteLocalities",
         ),
     }
 )

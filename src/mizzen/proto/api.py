@@ -86,6 +86,7 @@ MESSAGES = {
     "ProxyProtocolUpstreamTransport": _TRANSPORT_SOCKETS + "proxy_protocol.v3.ProxyProtocolUpstreamTransport",
     "ProxyProtocol": _FILTERS + "listener.proxy_protocol.v3.ProxyProtocol",
     "QuicDownstreamTransport": _TRANSPORT_SOCKETS + "quic.v3.QuicDownstreamTransport",
+    "PreviousPriorities": "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
     "RawBuffer": _TRANSPORT_SOCKETS + "raw_buffer.v3.RawBuffer",
     "Router": _FILTERS + "http.router.v3.Router",
     "SetFilterState": _FILTERS + "network.set_filter_state.v3.Config",

@@ -146,4 +146,4 @@ def _routes(
         retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
     )
     traced = virtual_service_routes(db, context, key, found.gateway, scope, port)
-    return tuple(_Traced(route, key, path) for route, path in traced)
+    return tuple(_Traced(*each) for each in traced)

@@ -21,7 +21,7 @@ from mizzen.config.types.networking import (
     Percent,
     RedirectPortSelection,
 )
-from mizzen.proto.api import HeaderValueOption, PreviousHosts, Route
+from mizzen.proto.api import HeaderValueOption, PreviousHosts, PreviousPriorities, Route
 from mizzen.translate.built import pack
 from mizzen.translate.filter_order import CORS, FAULT
 from mizzen.translate.http_filters.cors import cors_policy
@@ -33,6 +33,7 @@ DEFAULT_RETRY = HTTPRetry(attempts=2)
 # A plain 503 is not among them: the application itself may have answered it, after it acted (istio/istio#52111).
 DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled"
 _PREVIOUS_HOSTS = "envoy.retry_host_predicates.previous_hosts"
+_PREVIOUS_PRIORITIES = "envoy.retry_priorities.previous_priorities"
 # Envoy tries this many times to choose a host that the request has not met yet (Istio's setting).
 _HOST_SELECTION_ATTEMPTS = 5
 
@@ -54,7 +55,8 @@ class RouteContext:
 
 def http_route(context: RouteContext, settings: HTTPRoute, match: HTTPMatchRequest | None) -> Route:
     """One Envoy route for one match of a VirtualService's HTTP route."""
-    route = Route(name=settings.name, match=route_match(match))
+    name = ".".join(part for part in (settings.name, match.name if match else "") if part)
+    route = Route(name=name, match=route_match(match))
     if match is not None and match.stat_prefix:
         route.stat_prefix = match.stat_prefix
     _apply_headers(route, settings.headers)
@@ -143,6 +145,11 @@ def _retry(context: RouteContext, action: Any, settings: HTTPRetry | None) -> No
     policy.host_selection_retry_max_attempts = _HOST_SELECTION_ATTEMPTS
     if retry.retry_ignore_previous_hosts is not False:
         policy.retry_host_predicate.add(name=_PREVIOUS_HOSTS, typed_config=pack(PreviousHosts()))
+    if retry.retry_remote_localities:
+        # Istio's setting: after two tries in one priority the next is asked.
+        priorities = PreviousPriorities(update_frequency=2)
+        policy.retry_priority.name = _PREVIOUS_PRIORITIES
+        policy.retry_priority.typed_config.CopyFrom(pack(priorities))
     if retry.per_try_timeout is not None:
         policy.per_try_timeout.FromTimedelta(retry.per_try_timeout)
     if retry.backoff is not None:

@@ -2,25 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
-from msgspec.structs import replace
-
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import (
     ConsistentHashLB,
     Destination,
     HTTPMatchRequest,
-    HTTPRoute,
     PortSelector,
 )
 from mizzen.derive.destination_rules import rules_for
-from mizzen.derive.hosts import qualified
+from mizzen.derive.http_rules import http_rules
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.sidecars import egress_listeners
 from mizzen.derive.virtual_services import (
     MESH_GATEWAY,
     gateway_name,
     mesh_virtual_service,
-    virtual_service,
 )
 from mizzen.derive.visibility import destination_port, target_host, visible_hosts
 from mizzen.derive.workloads import covers
@@ -37,6 +33,9 @@ from mizzen.translate.virtual_hosts import SidecarHost, http_ports, sidecar_host
 from mizzen.xds.resource import ROUTE
 
 _DEFAULT_PORT = 80
+
+TracedRoute = tuple[Route, ResourceKey, tuple[str | int, ...]]
+"""A route, and the object and field that made it."""
 
 
 def _configuration(name: str) -> RouteConfiguration:
@@ -125,9 +124,7 @@ def _add_host(
         origins.append(Origin(f"{part}.routes[{index}]" if path else part, key, path))
 
 
-def _routes(
-    db: Database, scope: OutboundScope, host: SidecarHost, port: int
-) -> list[tuple[Route, ResourceKey, tuple[str | int, ...]]]:
+def _routes(db: Database, scope: OutboundScope, host: SidecarHost, port: int) -> list[TracedRoute]:
     context = RouteContext(
         cluster=lambda destination: cluster_name(db, scope, destination, port),
         hashing=lambda destination: hashing(db, scope, destination, port),
@@ -136,8 +133,8 @@ def _routes(
     )
     key = host.virtual_service
     if key is not None:
-        traced = virtual_service_routes(db, context, key, MESH_GATEWAY, scope, port)
-        if routes := [(route, key, path) for route, path in traced]:
+        routes = list(virtual_service_routes(db, context, key, MESH_GATEWAY, scope, port))
+        if routes:
             return routes
     if host.service is None:
         return []
@@ -147,38 +144,23 @@ def _routes(
 
 def virtual_service_routes(
     db: Database, context: RouteContext, key: ResourceKey, gateway: str, scope: OutboundScope, port: int
-) -> Iterator[tuple[Route, tuple[str | int, ...]]]:
-    """The Envoy routes of a VirtualService, in its order, each with the field that made it.
+) -> Iterator[TracedRoute]:
+    """The Envoy routes of a VirtualService and its delegates, in its order, each with the field that made it.
 
     A match that asks for other callers, gateways or ports than these is left out; what follows a catch-all cannot be
     reached and is left out too.
     """
-    spec = virtual_service(db, key)
-    for index, settings in enumerate(spec.http if spec else ()):
-        path: tuple[str | int, ...] = ("spec", "http", index)
-        qualified_settings = _qualify(settings, key.namespace)
-        if not settings.match:
-            yield http_route(context, qualified_settings, None), path
+    for rule in http_rules(db, key):
+        if not rule.settings.match:
+            yield http_route(context, rule.settings, None), rule.key, rule.path
             return
-        for match_index, match in enumerate(settings.match):
+        for index, match in enumerate(rule.settings.match):
             if applies(match, key, gateway, scope, port):
-                yield http_route(context, qualified_settings, match), (*path, "match", match_index)
+                # Matches of delegates are made of two, and have no field of their own.
+                path = (*rule.path, "match", index) if rule.key == key else rule.path
+                yield http_route(context, rule.settings, match), rule.key, path
                 if _matches_everything(match):
                     return
-
-
-def _qualify(settings: HTTPRoute, namespace: str) -> HTTPRoute:
-    """Destinations by full host: short names mean the VirtualService's namespace."""
-
-    def full(destination: Destination) -> Destination:
-        return replace(destination, host=qualified(destination.host, namespace))
-
-    return replace(
-        settings,
-        route=tuple(replace(item, destination=full(item.destination)) for item in settings.route),
-        mirror=full(settings.mirror) if settings.mirror else None,
-        mirrors=tuple(replace(item, destination=full(item.destination)) for item in settings.mirrors),
-    )
 
 
 def applies(match: HTTPMatchRequest, key: ResourceKey, gateway: str, scope: OutboundScope, port: int) -> bool:
