@@ -26,6 +26,7 @@ _CUSTOM_GATEWAY = (
 _ANOTHER_HTTP_PORT = 8080  # Istio's echo application has it besides
 _STANDARD = frozenset({"a", "b", "c"})
 _SETUP = "mizzen.test/setup"
+_INTERCEPTION = "sidecar.istio.io/interceptionMode"
 _CERTIFICATES = "tests/testdata/certs/dns"
 
 
@@ -40,7 +41,6 @@ class Place:
     gateway: bool = False
     headless: bool = False
     locality: str = ""
-    interception: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     setup: str = ""
@@ -89,7 +89,7 @@ class Topology:
                     sidecar=workload.get("sidecar", True),
                     headless=workload.get("headless_service", False),
                     locality=workload.get("locality", "").replace(".", "/"),
-                    interception=workload.get("interception", "").lower(),
+                    annotations={_INTERCEPTION: mode} if (mode := workload.get("interception")) else {},
                 )
 
     def _gateways(self) -> Iterator[Place]:
@@ -122,7 +122,6 @@ class Topology:
                 root=str(self.control / "root.pem"),
             )
             environment = {"ECHO": msgspec.json.encode(settings).decode(), "PYTHONPATH": str(ROOT)}
-            more = {"interception": place.interception} if place.interception else {}
             yield Workload(
                 name=name.replace(" ", "-"),
                 namespace=place.namespace,
@@ -135,7 +134,6 @@ class Topology:
                 env={} if place.gateway else environment,
                 gateway=place.gateway,
                 sidecar=place.sidecar,
-                **(more if more.keys() <= set(Workload.__struct_fields__) else {}),
             )
 
     @staticmethod
