@@ -35,7 +35,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.servers[].port.targetPort",
             "spec.servers[].defaultEndpoint",
         ),
-        "Sidecar": ("spec.ingress[].tls",),
         "ServiceEntry": (
             "spec.resolution=DYNAMIC_DNS",
             "spec.endpoints[].network",

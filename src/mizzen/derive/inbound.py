@@ -9,7 +9,11 @@ from mizzen.config.types.networking import (
     CaptureMode,
     ConnectionPoolSettings,
     IstioIngressListener,
+    ServerTLSMode,
+    ServerTLSSettings,
 )
+from mizzen.config.types.security import MutualTLSMode
+from mizzen.derive.authentication import mutual_tls_mode
 from mizzen.derive.inputs import BY_NAMESPACE, ENTRIES_BY_ADDRESS, RESOURCES
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.protocols import port_protocol
@@ -23,6 +27,7 @@ from mizzen.model.service import Protocol, Resolution, ServicePort, ServiceRef
 from mizzen.model.workload import NO_PORTS
 
 _LOCALHOST = "127.0.0.1"
+_ENDS_TLS = frozenset({ServerTLSMode.SIMPLE, ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL})
 _UNIX = "unix://"
 _OWN_ADDRESS = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  # as users write the workload's own address
 
@@ -191,6 +196,18 @@ def own_address(db: Database, port: InboundPort) -> str:
     if opened is None or opened.capture_mode is not CaptureMode.NONE:
         return ""
     return opened.bind or "0.0.0.0"  # noqa: S104  # captureMode NONE without bind: whatever the workload's address is
+
+
+def own_tls(db: Database, scope: InboundScope, port: InboundPort) -> ServerTLSSettings | None:
+    """TLS that the proxy ends at a port with certificates of the workload's own (a Sidecar's `ingress[].tls`). The mesh's
+    mTLS goes first: what PeerAuthentication asks for, no Sidecar can undo (Istio's rule).
+    """
+    opened = ingress(db, port)
+    tls = opened.tls if opened else None
+    if tls is None or tls.mode not in _ENDS_TLS:
+        return None
+    mode = mutual_tls_mode(db, scope.namespace, scope.labels, port.number)
+    return tls if mode is MutualTLSMode.DISABLE else None
 
 
 @query

@@ -34,7 +34,7 @@ from mizzen.translate.name_table import NAME_TABLE, name_tables
 from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
 from mizzen.translate.patches.settings import in_force
 from mizzen.translate.routes import all_ports_routes, http_proxy_routes, sidecar_routes, sniffed_routes
-from mizzen.translate.secrets import client_secrets, gateway_secrets, sidecar_secrets
+from mizzen.translate.secrets import client_secrets, gateway_secrets, ingress_secrets, sidecar_secrets
 from mizzen.translate.unknown import unknown_traffic
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
@@ -72,13 +72,13 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
     common: dict[str, tuple[Any, tuple[Any, ...]]] = dict.fromkeys(
         (CLUSTER, ENDPOINT), (outbound_clusters, (scope, seen_as))
     )
+    served = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
     if view.kind is ProxyKind.GATEWAY:
-        served = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
         own += gateway_refs(db, served, view.binding, view.settings.topology)
         own += (*gateway_secrets(db, served), *client_secrets(db, scope))
     else:
-        own += _inbound(db, view)
-        own += sidecar_secrets(db, scope, view.service_account)
+        own += _inbound(db, view, served)
+        own += (*ingress_secrets(db, served), *sidecar_secrets(db, scope, view.service_account))
         if view.binding is None:
             own += _captured(db, scope, view.families)
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
@@ -136,8 +136,7 @@ def callers_distinction(db: Database, scope: OutboundScope) -> Distinction:
     return found
 
 
-def _inbound(db: Database, view: ProxyView) -> Iterator[ResourceRef]:
-    scope = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
+def _inbound(db: Database, view: ProxyView, scope: InboundScope) -> Iterator[ResourceRef]:
     transparent = view.transparent
     for port in inbound_ports(db, scope):
         if view.binding is not None and application(db, port).port not in view.binding.app_ports:

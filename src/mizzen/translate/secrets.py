@@ -13,7 +13,7 @@ from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import ClientTLSSettings, ServerTLSMode, ServerTLSSettings, TLSCertificate
 from mizzen.derive.destination_rules import destination_rule, rules_for
 from mizzen.derive.gateways import merged_gateway
-from mizzen.derive.inbound import InboundScope
+from mizzen.derive.inbound import InboundScope, inbound_ports, own_tls
 from mizzen.derive.inputs import BY_KIND
 from mizzen.derive.rbac import may_list_secrets
 from mizzen.derive.secrets import key_pair, secret_key, trust, trust_key
@@ -70,18 +70,28 @@ def gateway_secrets(db: Database, scope: InboundScope) -> tuple[ResourceRef, ...
     return tuple(refs.values())
 
 
+@query
+def ingress_secrets(db: Database, scope: InboundScope) -> tuple[ResourceRef, ...]:
+    """What the ports name at which a sidecar ends TLS: files of the workload's machine, never Secrets."""
+    settings = (own_tls(db, scope, port) for port in inbound_ports(db, scope))
+    return tuple({ref.name: ref for tls in settings if tls for ref in _file_refs(tls)}.values())
+
+
 def _server_refs(db: Database, namespace: str, tls: ServerTLSSettings) -> Iterator[ResourceRef]:
     for credential in certificate_credentials(tls):
         yield from _key_pair_ref(db, namespace, credential)
+    if tls.mode in ASKS_FOR_CERTIFICATE and roots_credential(tls):
+        yield from _trust_ref(db, namespace, roots_credential(tls))
+    yield from _file_refs(tls)
+
+
+def _file_refs(tls: ServerTLSSettings) -> Iterator[ResourceRef]:
     for files in certificate_files(tls):
         name = names.file_certificate(files.server_certificate, files.private_key)
         yield ResourceRef(SECRET, name, file_certificate, (files.server_certificate, files.private_key))
-    if tls.mode in ASKS_FOR_CERTIFICATE:
-        if roots_credential(tls):
-            yield from _trust_ref(db, namespace, roots_credential(tls))
-        elif roots_file(tls):
-            name = names.file_roots(roots_file(tls), tls.ca_crl)
-            yield ResourceRef(SECRET, name, file_roots, (roots_file(tls), tls.ca_crl))
+    if tls.mode in ASKS_FOR_CERTIFICATE and roots_file(tls) and not roots_credential(tls):
+        name = names.file_roots(roots_file(tls), tls.ca_crl)
+        yield ResourceRef(SECRET, name, file_roots, (roots_file(tls), tls.ca_crl))
 
 
 def _key_pair_ref(db: Database, namespace: str, credential: str) -> Iterator[ResourceRef]:

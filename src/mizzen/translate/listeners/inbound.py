@@ -10,9 +10,18 @@ from datetime import timedelta
 from typing import Any
 
 from mizzen.config.types.mesh import MeshConfig
+from mizzen.config.types.networking import ServerTLSSettings
 from mizzen.derive.authentication import mutual_tls_mode, mutual_tls_policy
 from mizzen.derive.authorization import policies_for
-from mizzen.derive.inbound import InboundPort, InboundScope, inbound_port, inbound_ports, ingress, own_address
+from mizzen.derive.inbound import (
+    InboundPort,
+    InboundScope,
+    inbound_port,
+    inbound_ports,
+    ingress,
+    own_address,
+    own_tls,
+)
 from mizzen.derive.mesh import mesh_config, trust_domains
 from mizzen.incremental import Database, query
 from mizzen.model.service import Protocol
@@ -41,6 +50,7 @@ from mizzen.translate.listeners.network import (
     socket_address,
     tcp_proxy,
 )
+from mizzen.translate.listeners.server_tls import server_socket
 from mizzen.translate.telemetry import denied_metrics
 from mizzen.translate.tls import mesh_server
 from mizzen.xds.resource import LISTENER
@@ -145,8 +155,22 @@ def _port_chains(
     address = (opened.bind if opened else "") or ANY_ADDRESS
     name, cluster = names.listener(address, port.number), names.inbound_cluster(port.number)
     target = _Target(name, cluster, port.number, port.protocol, match)
+    tls = own_tls(db, scope, port)
+    if tls is not None:
+        yield _own_tls_chain(db, scope, target, tls)
+        return
     for chain in chains_for(mode, Content.of(port.protocol)):
         yield _filter_chain(db, scope, target, chain)
+
+
+def _own_tls_chain(
+    db: Database, scope: InboundScope, target: "_Target", tls: ServerTLSSettings
+) -> FilterChain:
+    """A port at which the proxy ends TLS with certificates of the workload's own, and takes nothing else."""
+    http = target.protocol.is_http or target.protocol is Protocol.HTTPS  # which is HTTP, once TLS is ended
+    made = _filter_chain(db, scope, target, Chain("tls", http=http))
+    made.transport_socket.CopyFrom(server_socket(db, tls, http=http))
+    return made
 
 
 def _undeclared_chains(db: Database, scope: InboundScope) -> Iterator[FilterChain]:

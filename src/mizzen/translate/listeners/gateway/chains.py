@@ -19,7 +19,7 @@ from mizzen.translate.built import Origin
 from mizzen.translate.gateway_routes import RouteTable
 from mizzen.translate.listeners.gateway.auto_passthrough import passthrough_services
 from mizzen.translate.listeners.gateway.http import Front, http_manager
-from mizzen.translate.listeners.gateway.tls import server_socket
+from mizzen.translate.listeners.server_tls import server_socket
 from mizzen.translate.listeners.tcp import stream_filters
 from mizzen.translate.stream_routes import (
     Cell,

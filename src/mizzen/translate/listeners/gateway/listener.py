@@ -30,8 +30,8 @@ from mizzen.translate.listeners.gateway.chains import (
     server_origin,
 )
 from mizzen.translate.listeners.gateway.http import Front, http_manager
-from mizzen.translate.listeners.gateway.tls import server_context
 from mizzen.translate.listeners.network import ANY_ADDRESS, socket_address, tls_inspector
+from mizzen.translate.listeners.server_tls import server_context
 from mizzen.xds.resource import LISTENER, ROUTE
 
 QUIC = "envoy.transport_sockets.quic"

@@ -1,6 +1,6 @@
 """How a server ends TLS: its certificates, whether callers show one and what of it is checked, versions and ciphers.
 
-Source: Istio's TLS settings of Gateway servers.
+Source: Istio's TLS settings of Gateway servers and of a Sidecar's ingress.
 """
 
 from typing import Any
