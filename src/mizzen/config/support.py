@@ -81,9 +81,9 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath"
                 " tracing sds envoyAccessLogService envoyMetricsService extraStatTags"
                 " meshId readinessProbe caCertificatesPem image privateKeyProvider"
-                " proxyHeaders.metadataExchangeHeaders proxyHeaders.preserveHttp1HeaderCase proxyHeaders.xForwardedHost"
+                " proxyHeaders.metadataExchangeHeaders proxyHeaders.xForwardedHost"
                 " fileFlushInterval fileFlushMinSizeKb statsCompression"
-                " connectionSettings.clusterPerConnectionBufferLimitBytes connectionSettings.listenerConnectionLimit",
+                " connectionSettings.listenerConnectionLimit",
             ),
         ),
     }

@@ -34,7 +34,7 @@ from mizzen.translate.built import Built, Origin, ResourceRef, built
 from mizzen.translate.patches.clusters import cluster_matches, patch_cluster
 from mizzen.translate.patches.listeners import INBOUND, LISTENER_PARTS, listener_matches, patch_listener
 from mizzen.translate.patches.routes import ROUTE_PARTS, patch_routes
-from mizzen.translate.patches.settings import settle_listener, settle_routes
+from mizzen.translate.patches.settings import concern_clusters, settle_cluster, settle_listener, settle_routes
 from mizzen.translate.patches.values import UnusableError, operation, value
 from mizzen.xds.resource import CLUSTER, LISTENER, ROUTE
 
@@ -71,6 +71,8 @@ class Patching:
 def is_patched(db: Database, patching: Patching, type_url: str) -> bool:
     """Whether anything at all is said about a type of resource."""
     if type_url in {LISTENER, ROUTE} and patching.settings != AS_THE_MESH:
+        return True
+    if type_url == CLUSTER and concern_clusters(patching.settings):
         return True
     return type_url in _PARTS and bool(patches(db, patching.filters, _PARTS[type_url][0]))
 
@@ -156,6 +158,8 @@ def _settle(message: Any, patching: Patching) -> None:
         settle_listener(message, patching.settings, edge=patching.kind is ProxyKind.GATEWAY)
     elif isinstance(message, RouteConfiguration):
         settle_routes(message, patching.settings)
+    elif isinstance(message, Cluster):
+        settle_cluster(message, patching.settings)
 
 
 def _message(made: Built, type_url: str) -> Any:

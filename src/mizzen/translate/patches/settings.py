@@ -16,8 +16,18 @@ from mizzen.config.types.proxy import (
     ProxyHeaders,
 )
 from mizzen.model.proxy import ProxySettings
-from mizzen.proto.api import HttpConnectionManager, Listener, RouteConfiguration, Router
+from mizzen.proto.api import (
+    Cluster,
+    Http1ProtocolOptions,
+    HttpConnectionManager,
+    HttpProtocolOptions,
+    Listener,
+    PreserveCase,
+    RouteConfiguration,
+    Router,
+)
 from mizzen.translate.built import pack
+from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS
 from mizzen.translate.filter_order import ROUTER
 from mizzen.translate.listeners.network import HTTP
 from mizzen.translate.patches.listeners import INBOUND, chains
@@ -33,6 +43,11 @@ _EDGE = ConnectionSettings(
     http_path_with_escaped_slashes_action=PathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT,
     http_merge_slashes=True,
     listener_per_connection_buffer_limit_bytes=32 << 10,
+    cluster_per_connection_buffer_limit_bytes=32 << 10,
+)
+# Names of headers as they came (HTTP/1 alone has such): Envoy's own form is lower case.
+_AS_WRITTEN = Http1ProtocolOptions(
+    header_key_format={"stateful_formatter": {"name": "preserve_case", "typed_config": pack(PreserveCase())}}
 )
 _UNDERSCORES = {
     HeadersWithUnderscoresAction.HEADERS_WITH_UNDERSCORES_ALLOW: "ALLOW",
@@ -72,6 +87,34 @@ def settle_routes(config: RouteConfiguration, settings: ProxySettings) -> None:
             host.include_request_attempt_count = False
 
 
+def concern_clusters(settings: ProxySettings) -> bool:
+    """Whether anything in the settings changes clusters: otherwise they stay shared."""
+    return bool(_cluster_buffer(settings)) or _preserves_case(settings)
+
+
+def settle_cluster(cluster: Cluster, settings: ProxySettings) -> None:
+    """Change a cluster as the settings say."""
+    limit = _cluster_buffer(settings)
+    if limit:
+        cluster.per_connection_buffer_limit_bytes.value = limit
+    if _preserves_case(settings) and HTTP_OPTIONS in cluster.typed_extension_protocol_options:
+        packed = cluster.typed_extension_protocol_options[HTTP_OPTIONS]
+        options = HttpProtocolOptions.FromString(packed.value)
+        for config in (options.explicit_http_config, options.use_downstream_protocol_config):
+            if config.HasField("http_protocol_options"):
+                config.http_protocol_options.MergeFrom(_AS_WRITTEN)
+        packed.CopyFrom(pack(options))
+
+
+def _cluster_buffer(settings: ProxySettings) -> int:
+    connections = settings.connections
+    return (_profiled(connections).cluster_per_connection_buffer_limit_bytes or 0) if connections else 0
+
+
+def _preserves_case(settings: ProxySettings) -> bool:
+    return settings.headers is not None and bool(settings.headers.preserve_http1_header_case)
+
+
 def _settle_manager(manager: HttpConnectionManager, settings: ProxySettings, *, identifies: bool) -> None:
     """`identifies`: the peer may show a certificate of which the application is told."""
     if settings.headers is not None:
@@ -103,6 +146,8 @@ def _identity_headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> 
 
 
 def _headers(manager: HttpConnectionManager, headers: ProxyHeaders) -> None:
+    if headers.preserve_http1_header_case:
+        manager.http_protocol_options.MergeFrom(_AS_WRITTEN)
     if headers.request_id is not None and headers.request_id.disabled:
         manager.generate_request_id.value = False
     if headers.server is not None:
