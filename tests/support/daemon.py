@@ -75,9 +75,11 @@ class Reached:
 
     async def report_health(
         self, context: ssl.SSLContext, workload: str, *, healthy: bool, reason: str = ""
-    ) -> None:
+    ) -> str:
+        """The probe that the daemon answers with."""
         report = HealthReport(node_id=node_id(workload), healthy=healthy, reason=reason)
-        await self._call(REPORT_HEALTH, report, HealthReportResponse, context)
+        answer = await self._call(REPORT_HEALTH, report, HealthReportResponse, context)
+        return str(answer.probe)
 
     async def _call(
         self, method: str, request: Any, reply: Any, context: ssl.SSLContext, metadata: Any = None
@@ -88,10 +90,12 @@ class Reached:
 
     @asynccontextmanager
     async def proxy(
-        self, context: ssl.SSLContext, workload: str, kind: str = "sidecar"
+        self, context: ssl.SSLContext, workload: str, kind: str = "sidecar", metadata: Any = None
     ) -> AsyncIterator[DeltaClient]:
         """Delta discovery as the proxy of a workload, "namespace/name"."""
-        async with client(self.port, node_id(workload, kind), ssl=context, config=_named()) as delta:
+        async with client(
+            self.port, node_id(workload, kind), ssl=context, config=_named(), metadata=metadata
+        ) as delta:
             yield delta
 
     async def ask(self, document: str) -> Any:

@@ -102,8 +102,9 @@ class RecordedEvents:
 class DeltaClient:
     """Speaks delta ADS as the test says. `held` is what an Envoy that ACKs everything would hold."""
 
-    def __init__(self, stream, node_id: str) -> None:
+    def __init__(self, stream, node_id: str, metadata=None) -> None:
         self._stream = stream
+        self._metadata = _METADATA if metadata is None else metadata
         self._node_id = node_id
         self._first = True
         self.held: dict[str, dict[str, str]] = {}
@@ -157,7 +158,7 @@ class DeltaClient:
     async def _send(self, **fields):
         request = DeltaDiscoveryRequest(**fields)
         if self._first:
-            request.node.CopyFrom(Node(id=self._node_id, cluster="c", metadata=_METADATA))
+            request.node.CopyFrom(Node(id=self._node_id, cluster="c", metadata=self._metadata))
             self._first = False
         await self._stream.send_message(request)
 
@@ -184,13 +185,13 @@ async def discovery(first: Snapshot, limits: DiscoveryLimits | None = None, tls=
 
 
 @asynccontextmanager
-async def client(port: int, node_id: str = "proxy", ssl=None, config=None):
+async def client(port: int, node_id: str = "proxy", ssl=None, config=None, metadata=None):
     channel = Channel("127.0.0.1", port, ssl=ssl, config=config)
     try:
         method = StreamStreamMethod(channel, _METHOD, DeltaDiscoveryRequest, DeltaDiscoveryResponse)
         async with method.open() as stream:
             try:
-                yield DeltaClient(stream, node_id)
+                yield DeltaClient(stream, node_id, metadata)
             finally:
                 with contextlib.suppress(StreamTerminatedError, ProtocolError):
                     await stream.cancel()

@@ -1,6 +1,7 @@
 """The whole daemon over real TLS: a folder of YAML at one end, scripted proxies at the other."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -169,9 +170,9 @@ async def test_a_refusal_reaches_the_status_with_the_line_that_made_it(world):
         assert f"VirtualService shop/search at {world.config}/routes.yaml:9:5" in rejection["origins"]
 
 
-async def refusal(world, context, workload: str) -> GRPCError:
+async def refusal(world, context, workload: str, metadata=None) -> GRPCError:
     async def ask():
-        async with world.daemon.proxy(context, workload) as proxy:
+        async with world.daemon.proxy(context, workload, metadata=metadata) as proxy:
             await proxy.subscribe(CLUSTER)
             await proxy.receive()
 
@@ -310,3 +311,32 @@ async def test_what_is_wrong_between_objects_is_shown_while_it_is_wrong(world):
     assert found["location"].endswith("routes.yaml:10:42")
     world.write("routes.yaml", routes)
     await world.until(lambda status: not status["diagnostics"])
+
+
+GROUP = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: search, namespace: shop}
+spec:
+  template: {serviceAccount: search, labels: {app: search}}
+  probe: {httpGet: {port: 8080, path: /health}}
+"""
+
+
+async def test_a_workload_registers_itself_and_is_called_when_it_is_well(world):
+    world.write("group.yaml", GROUP)
+    await world.change("WorkloadGroup shop/search")
+    member, context = "shop/search-10-0-0-1", await world.daemon.join(identity("shop", "search"))
+    metadata = {"WORKLOAD_GROUP": "search"}
+    async with world.proxy() as caller:
+        refused = await refusal(world, context, member, metadata)
+        assert "it is joining WorkloadGroup search" in refused.message
+        await world.until(lambda status: member in {one["name"] for one in status["workloads"]})
+        async with world.daemon.proxy(context, member, metadata=metadata) as proxy:
+            await proxy.subscribe(CLUSTER)
+            assert await proxy.take(CLUSTER)
+            probe = await world.daemon.report_health(context, member, healthy=True)
+            assert json.loads(probe)["httpGet"] == {"port": 8080, "path": "/health"}
+            response = await caller.receive(ENDPOINT)
+            await caller.ack(response)
+            assert sorted(addresses(response)) == ["10.0.0.1", "10.0.0.2"]

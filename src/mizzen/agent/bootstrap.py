@@ -125,6 +125,7 @@ def node_metadata(settings: Settings) -> dict[str, Any]:
         "APP_PORTS": {str(port): private for port, private in settings.app_ports.items()},
         "HTTP_PROXY_PORT": settings.http_proxy_port,
         "ENVOY_VERSION": ENVOY_VERSION,
+        **({"WORKLOAD_GROUP": settings.workload_group} if settings.workload_group else {}),
     }
 
 

@@ -32,7 +32,10 @@ DRAINING: Final = Health(healthy=False, reason="draining")
 
 
 class HealthReporter:
-    """Reports what `set` was given last. States that are replaced before they were reported are never sent."""
+    """Reports what `set` was given last. States that are replaced before they were reported are never sent.
+
+    `on_answer` gets the probe of the application that the daemon tells with each answer, as JSON; "" for none.
+    """
 
     def __init__(
         self,
@@ -40,11 +43,13 @@ class HealthReporter:
         node_id: str,
         credentials: Callable[[], Credentials | None],
         *,
+        on_answer: Callable[[str], None] = lambda _probe: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._daemon = daemon
         self._node_id = node_id
         self._credentials = credentials
+        self._on_answer = on_answer
         self._chance = chance
         self._changed = asyncio.Event()
         self.health = Health(healthy=False, reason="starting")
@@ -75,4 +80,7 @@ class HealthReporter:
     async def report(self) -> None:
         """Report now. Raises DaemonError."""
         report = HealthReport(node_id=self._node_id, healthy=self.health.healthy, reason=self.health.reason)
-        await self._daemon.call(_METHOD, report, HealthReportResponse, credentials=self._credentials())
+        answer = await self._daemon.call(
+            _METHOD, report, HealthReportResponse, credentials=self._credentials()
+        )
+        self._on_answer(answer.probe)

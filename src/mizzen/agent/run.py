@@ -26,6 +26,7 @@ from mizzen.agent.health import DRAINING, Health, HealthReporter
 from mizzen.agent.http import HttpServer, Response
 from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
 from mizzen.agent.name_discovery import NameDiscovery
+from mizzen.agent.probe import Prober, read_probe
 from mizzen.agent.readiness import Readiness
 from mizzen.agent.sds import SecretService, private_socket, serve_secrets
 from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Settings
@@ -59,7 +60,9 @@ class Agent:
         self._readiness = Readiness(
             self._admin, lambda: self._credentials is not None, lambda: self._names.table is not None
         )
-        self._health = HealthReporter(daemon, settings.node_id, lambda: self._credentials)
+        self._health = HealthReporter(
+            daemon, settings.node_id, lambda: self._credentials, on_answer=self._take_probe
+        )
         servers = settings.dns_upstream or configured_servers(RESOLVER_FILE)
         self._upstream = Upstream(servers, own_mark)
         self._dns_figures = DnsFigures()
@@ -81,6 +84,8 @@ class Agent:
         )
         self._look_again = asyncio.Event()
         self._missing = "starting"
+        self._prober = Prober(self._look_again.set)
+        self._knows_probe = False
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Serve until `stop`, then drain; `hurry` cuts the draining short. Raises UserError where it cannot start."""
@@ -98,6 +103,7 @@ class Agent:
             running.push_async_callback(cancel, *tasks)
             await first_of(stop.wait(), *(_never_ends(task) for task in tasks))
             await cancel(*tasks)
+            self._prober.stop()
             self._missing = DRAINING.reason
             self._health.set(DRAINING)
             drain = Drain(self._settings, self._admin, self._health.report)
@@ -136,11 +142,19 @@ class Agent:
                 was_ready = True
                 _log.info("ready after %.2f s", time.monotonic() - self._started)
             if was_ready:
-                reason = self._missing or self._application_missing()
+                # The first report asks how the application is to be probed: until then nobody knows that it is well.
+                unknown = "" if self._knows_probe else "not probed yet"
+                reason = self._missing or self._application_missing() or unknown or self._prober.reason
                 self._health.set(Health(healthy=not reason, reason=reason))
             pause = _POLL_READY_SECONDS if self._health.health.healthy else _POLL_UNTIL_READY_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look_again.wait(), pause)
+
+    def _take_probe(self, text: str) -> None:
+        self._prober.set(read_probe(text))
+        if not self._knows_probe:
+            self._knows_probe = True
+            self._look_again.set()
 
     def _application_missing(self) -> str:
         """What keeps traffic away though the proxy is ready; it does not make the proxy unready."""

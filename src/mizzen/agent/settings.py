@@ -63,6 +63,7 @@ class Settings:
     """
 
     name: str
+    workload_group: str
     namespace: str
     service_account: str
     trust_domain: str
@@ -145,6 +146,9 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
         )
     if values["kind"] is Kind.GATEWAY and values["interception"] is not Interception.NONE:
         parser.error("a gateway has no application whose traffic could be captured: --interception none")
+    if not values["name"] and not values["workload_group"]:
+        parser.error("--name is needed, or --workload-group, which makes one")
+    values["name"] = values["name"] or member_name(values["workload_group"], values["address"])
     values["dns_upstream"] = tuple(values["dns_upstream"])
     try:
         tproxy = values["interception"] is Interception.TPROXY
@@ -164,7 +168,13 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mizzen.agent", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("--name", required=True, help="name of this workload instance, such as reviews-v1-0")
+    add("--name", default="", help="name of this workload instance, such as reviews-v1-0")
+    add(
+        "--workload-group",
+        default="",
+        metavar="NAME",
+        help="register through this WorkloadGroup; the name is made of it and the address",
+    )
     add("--namespace", default="default")
     add("--service-account", default="default")
     add("--trust-domain", default="cluster.local")
@@ -253,6 +263,11 @@ def _add_envoy(add: Callable[..., object]) -> None:
         metavar="S",
         help="how long a replaced listener keeps its connections",
     )
+
+
+def member_name(group: str, address: str) -> str:
+    """Of a workload that registers itself, as Istio makes it."""
+    return f"{group}-{address.replace('.', '-').replace(':', '-')}"
 
 
 def host_port(text: str) -> HostPort:

@@ -40,7 +40,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.endpoints[].network",
         ),
         "WorkloadEntry": ("spec.network",),
-        "WorkloadGroup": ("spec.metadata", "spec.template", "spec.probe"),
         "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
         "HTTPRoute": (
             "spec.hostnames",
@@ -80,7 +79,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " discoveryRefreshDelay zipkinAddress statsdUdpAddress envoyMetricsServiceAddress proxyAdminPort"
                 " availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength proxyBootstrapTemplatePath"
                 " tracing sds envoyAccessLogService envoyMetricsService extraStatTags"
-                " meshId readinessProbe caCertificatesPem image privateKeyProvider"
+                " meshId caCertificatesPem image privateKeyProvider"
                 " proxyHeaders.metadataExchangeHeaders proxyHeaders.xForwardedHost"
                 " fileFlushInterval fileFlushMinSizeKb statsCompression"
                 " connectionSettings.listenerConnectionLimit",

@@ -25,6 +25,16 @@ AGENT = "mizzen-agent"
 """The user agent of an agent, which comes with the certificate and the node ID of the proxy beside it."""
 
 
+class UnregisteredError(Rejected):
+    """Nobody has registered the workload. `group`: the WorkloadGroup that it asks to join, "" where none."""
+
+    def __init__(self, identity: SpiffeId, namespace: str, name: str, address: str, group: str) -> None:
+        what = f"it is joining WorkloadGroup {group}" if group else "add a WorkloadEntry of that name"
+        super().__init__(f"no workload {namespace}/{name} is registered: {what}")
+        self.identity, self.namespace, self.name = identity, namespace, name
+        self.address, self.group = address, group
+
+
 @dataclass(frozen=True, slots=True)
 class AdmittedProxy:
     """A proxy whose claim to be a workload was found true, or (`agent`) the agent beside it. `binding` is None where its
@@ -53,10 +63,11 @@ def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
     registered with the certificate's namespace and service account. Nothing else that the node claims is trusted.
     """
     identity = _identity(db, peer)
-    kind, namespace, name = _parse_node_id(node.id)
+    kind, address, namespace, name = _parse_node_id(node.id)
     found = registered(db, namespace, name)
     if found is None:
-        raise Rejected(f"no workload {namespace}/{name} is registered: add a WorkloadEntry of that name")
+        group = str(node.metadata.get("WORKLOAD_GROUP") or "")
+        raise UnregisteredError(identity, namespace, name, address, group)
     if (found.namespace, found.service_account) != (identity.namespace, identity.service_account):
         raise Rejected(
             f"the certificate of {identity} may not run {namespace}/{name}, which is registered with the "
@@ -87,13 +98,13 @@ def _identity(db: Database, peer: Peer) -> SpiffeId:
     return identity
 
 
-def _parse_node_id(node_id: str) -> tuple[ProxyKind, str, str]:
+def _parse_node_id(node_id: str) -> tuple[ProxyKind, str, str, str]:
     """Istio's form: <sidecar|router>~<address>~<name>.<namespace>~<DNS domain>."""
     parts = node_id.split("~")
     name, dot, namespace = parts[2].rpartition(".") if len(parts) == 4 else ("", "", "")
     if not dot or parts[0] not in {kind.value for kind in ProxyKind}:
         raise Rejected(f"{node_id!r} is no node ID: expected sidecar~<address>~<name>.<namespace>~<domain>")
-    return ProxyKind(parts[0]), namespace, name
+    return ProxyKind(parts[0]), parts[1], namespace, name
 
 
 def _binding(kind: ProxyKind, found: Workload, metadata: Mapping[str, Any]) -> Binding | None:

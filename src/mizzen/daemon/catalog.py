@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mizzen.daemon.admission import AdmittedProxy, admit
+from mizzen.config.resource import ResourceKey
+from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, admit
 from mizzen.daemon.views import View, Views
 from mizzen.derive.proxies import proxy_view
 from mizzen.incremental import Database, Failure, Observed
@@ -41,8 +42,17 @@ class Session:
 class MeshCatalog:
     """Opens sessions, and moves them along when the database has something new."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        register: Callable[[UnregisteredError], None] = lambda _unknown: None,
+        left: Callable[[ResourceKey], None] = lambda _key: None,
+    ) -> None:
+        """`register` hears of proxies whose workload is not registered (it may raise Rejected), `left` of those that go."""
         self._db = db
+        self._register = register
+        self._left = left
         self._views = Views(db)
         self._sessions: dict[Session, None] = {}
 
@@ -61,7 +71,11 @@ class MeshCatalog:
 
     def connect(self, peer: Peer, node: Node) -> Session:
         """Raises Rejected."""
-        proxy = admit(self._db, peer, node)
+        try:
+            proxy = admit(self._db, peer, node)
+        except UnregisteredError as unknown:
+            self._register(unknown)
+            raise
         view = self._db.value(proxy_view, *proxy.view_key)
         assert view is not None, "admit() found its workload"
         session = Session(self, proxy, self._views.acquire(view))
@@ -73,6 +87,12 @@ class MeshCatalog:
         del self._sessions[session]
         self._views.release(session.view)
         self._db.unobserve(proxy_view, *session.proxy.view_key)
+        if not session.proxy.agent:
+            self._left(session.proxy.key)
+
+    def is_connected(self, key: ResourceKey) -> bool:
+        """Whether the proxy of a workload is."""
+        return any(session.proxy.key == key for session in self.sessions)
 
     def take_in(self, observed: Sequence[Observed]) -> list[Session]:
         """What a refresh found. Wakes the sessions that have something new to say, and returns them."""

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import admit
+from mizzen.derive.probes import readiness_probe
 from mizzen.incremental import Database
 from mizzen.proto import api
 from mizzen.rpc.peer import peer_of
@@ -44,4 +46,6 @@ class HealthService:
             status = Status.UNAUTHENTICATED if error.unauthenticated else Status.PERMISSION_DENIED
             raise GRPCError(status, error.reason) from error
         self._report(proxy.key, "" if request.healthy else request.reason or "unhealthy")
-        await stream.send_message(api.HealthReportResponse())
+        probe = self._db.value(readiness_probe, proxy.key)
+        text = msgspec.json.encode(probe).decode() if probe is not None else ""
+        await stream.send_message(api.HealthReportResponse(probe=text))

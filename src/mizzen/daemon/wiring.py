@@ -30,6 +30,7 @@ from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.refresher import Refresher
+from mizzen.daemon.registration import FOLDER, Registrar
 from mizzen.daemon.settings import Settings
 from mizzen.daemon.status import DaemonStatus, Sources
 from mizzen.daemon.store import Store
@@ -68,7 +69,9 @@ class Daemon:
         self._clocks = clocks
         self._db = Database()
         self._store = Store(self._db)
-        self._source = FileSource(settings.config)
+        members = settings.state_dir / FOLDER
+        members.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._source = FileSource((*settings.config, members))
         self._analysis = LiveAnalysis()
         first = self._source.load()
         self._store.apply(first, at_start=True)
@@ -80,7 +83,8 @@ class Daemon:
         self._db.set(SETTINGS, "mesh", MeshSettings(self._trust_domain))
 
         self._registry = CollectorRegistry()
-        self._catalog = MeshCatalog(self._db)
+        self._registrar = Registrar(self._db, members, later=_later, is_connected=self._is_connected)
+        self._catalog = MeshCatalog(self._db, register=self._registrar.register, left=self._registrar.left)
         self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
         self._discovery = DiscoveryService(self._catalog, self._delivery)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
@@ -146,6 +150,7 @@ class Daemon:
             # What stands after start-up stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
+            self._registrar.watch()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_source())
                 tasks.create_task(self._refresher.run())
@@ -171,6 +176,9 @@ class Daemon:
         if objects:
             self._delivery.changed(self._db.revision, objects, concerned)
 
+    def _is_connected(self, key: ResourceKey) -> bool:
+        return self._catalog.is_connected(key)
+
     def _report_health(self, key: ResourceKey, reason: str) -> None:
         if self._store.report_health(key, reason):
             _log.info("%s is %s", key, reason or "healthy")
@@ -184,6 +192,10 @@ class Daemon:
         return Subject(
             found.owner, found.namespace, found.canonical_name, found.canonical_revision, "Kubernetes"
         )
+
+
+def _later(seconds: float, work: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, work)
 
 
 def _valid_trust_domain(name: str) -> str:

@@ -101,6 +101,8 @@ MESSAGES = {
     "UriTemplateMatchConfig": "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",
     "UpstreamTlsContext": _TRANSPORT_SOCKETS + "tls.v3.UpstreamTlsContext",
     # services that are not Envoy's
+    "HealthCheckRequest": "grpc.health.v1.HealthCheckRequest",
+    "HealthCheckResponse": "grpc.health.v1.HealthCheckResponse",
     "HealthReport": "mizzen.v1.HealthReport",
     "HealthReportResponse": "mizzen.v1.HealthReportResponse",
     "NameTable": "istio.networking.nds.v1.NameTable",

@@ -65,7 +65,8 @@ def own_files() -> Iterator[FileDescriptorProto]:
                 ("healthy", 2, _BOOL, _OPTIONAL, ""),
                 ("reason", 3, _STRING, _OPTIONAL, ""),
             ],
-            "HealthReportResponse": [],
+            # `probe`: JSON, as a WorkloadGroup has it; empty: the application is not asked.
+            "HealthReportResponse": [("probe", 1, _STRING, _OPTIONAL, "")],
         },
         [],
     )

@@ -4,6 +4,7 @@ import asyncio
 
 from mizzen.agent.daemon import DaemonError
 from mizzen.agent.health import DRAINING, Health, HealthReporter
+from mizzen.proto.api import HealthReportResponse
 from tests.support.agent_mesh import until
 
 READY = Health(healthy=True)
@@ -13,6 +14,7 @@ class StandIn:
     def __init__(self) -> None:
         self.heard: list[tuple[bool, str]] = []
         self.away = 0
+        self.probe = ""
 
     async def call(self, _method, report, _reply, *, credentials):
         if self.away:
@@ -20,6 +22,7 @@ class StandIn:
             raise DaemonError("the daemon cannot be reached")
         assert (report.node_id, credentials) == ("node", None)
         self.heard.append((report.healthy, report.reason))
+        return HealthReportResponse(probe=self.probe)
 
 
 async def reporting(daemon: StandIn):
@@ -55,3 +58,11 @@ async def test_a_daemon_that_was_away_hears_the_newest_state(caplog):
     assert daemon.heard == [(False, "draining")]
     assert len([message for message in caplog.messages if "cannot be reached" in message]) == 1
     await ended(task)
+
+
+async def test_each_answer_tells_how_the_application_is_to_be_asked():
+    daemon, told = StandIn(), []
+    daemon.probe = '{"tcpSocket": {"port": 80}}'
+    reporter = HealthReporter(daemon, "node", lambda: None, on_answer=told.append)
+    await reporter.report()
+    assert told == [daemon.probe]
