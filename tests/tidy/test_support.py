@@ -30,7 +30,14 @@ def words_of_the_road():
     """What the code behind `config` reads as an attribute, or names in a text. Common names hide behind others."""
     text = "\n".join(
         path.read_text()
-        for part in ("derive/**/*.py", "translate/**/*.py", "daemon/proxy_start.py", "config/credentials.py")
+        for part in (
+            "derive/**/*.py",
+            "translate/**/*.py",
+            "daemon/proxy_start.py",
+            "daemon/registration.py",
+            "agent/probe.py",
+            "config/credentials.py",
+        )
         for path in (ROOT / "src/mizzen").glob(part)
     )
     return set(re.findall(r'[."](\w+)\b', text))
