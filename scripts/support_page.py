@@ -34,7 +34,6 @@ OF_KUBERNETES: Final[Mapping[str, tuple[str, ...]]] = {
         "spec.loadBalancerSourceRanges",
         "spec.loadBalancerClass",
         "spec.externalTrafficPolicy",
-        "spec.internalTrafficPolicy",
         "spec.healthCheckNodePort",
         "spec.allocateLoadBalancerNodePorts",
     ),

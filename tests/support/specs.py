@@ -1,7 +1,7 @@
 """The language of tests/specs: Markdown in which one `##` heading is one behaviour and one test.
 
     ```yaml      configuration: one or several blocks, before the first check
-    ```view      whose configuration it is: namespace, labels, kind, ports, locality, binding; address, where services name it, annotation
+    ```view      whose configuration it is: namespace, labels, kind, ports, locality, network, node, binding; address, where services name it, annotation
     ```mesh      what no YAML says: trust_domain, unhealthy and not_ready (workloads as namespace/name), certificates (Secrets,
                  as namespace/name: [members], with a certificate of the test's making)
     Envoy: `clusters["outbound|80||a.shop.svc.cluster.local"].type`
@@ -99,6 +99,8 @@ class Spec:
             labels=FrozenMap(given.pop("labels", {})),
             ports=FrozenMap(given.pop("ports", {})),
             locality=given.pop("locality", ""),
+            network=given.pop("network", ""),
+            node=given.pop("node", ""),
             service_account=given.pop("service_account", ""),
             binding=binding,
             transparent=given.pop("transparent", False),

@@ -35,11 +35,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.servers[].port.targetPort",
             "spec.servers[].defaultEndpoint",
         ),
-        "ServiceEntry": (
-            "spec.resolution=DYNAMIC_DNS",
-            "spec.endpoints[].network",
-        ),
-        "WorkloadEntry": ("spec.network",),
+        "ServiceEntry": ("spec.resolution=DYNAMIC_DNS",),
         "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
         "HTTPRoute": (
             "spec.hostnames",
@@ -61,7 +57,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Service": (
             "spec.externalIPs",
             "spec.sessionAffinity=ClientIP",
-            "spec.internalTrafficPolicy=Local",
             "spec.topologyKeys",
         ),
         "MeshConfig": (

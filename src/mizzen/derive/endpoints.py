@@ -98,6 +98,7 @@ def _of_nobody(db: Database, found: Service, sliced: SliceEndpoint) -> Endpoint:
         port=sliced.port,
         more=tuple(more),
         locality=node_locality(db, sliced.node),
+        node=sliced.node,
         hostname=sliced.hostname,
         namespace=found.namespace,
     )
@@ -116,6 +117,7 @@ def _endpoint(
         weight=found.weight or 1,
         locality=found.locality,
         network=found.network,
+        node=found.node,
         workload=found.owner,
         hostname=hostname,
         namespace=found.namespace,

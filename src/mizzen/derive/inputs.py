@@ -11,6 +11,7 @@ from mizzen.config.types.networking import ServiceEntry, WorkloadEntry
 from mizzen.derive.hosts import service_host
 from mizzen.incremental import Index, Input
 
+TRAFFIC_DISTRIBUTION_ANNOTATION = "networking.istio.io/traffic-distribution"
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"  # of an EndpointSlice
 
 RESOURCES: Input[ResourceKey, Resource[Any]] = Input("resource")
@@ -53,6 +54,13 @@ def _pod_addresses(_: ResourceKey, resource: Resource[Any]) -> Iterable[str]:
         yield from pod_addresses(resource)
 
 
+def _by_node(_: ResourceKey, resource: Resource[Any]) -> Iterable[tuple[()]]:
+    if isinstance(resource.spec, Service):
+        own = (resource.spec.traffic_distribution, resource.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION))
+        if resource.spec.internal_traffic_policy == "Local" or "PreferSameNode" in own:
+            yield ()
+
+
 def pod_addresses(resource: Resource[Any]) -> tuple[str, ...]:
     """The addresses of a Pod, the first first; none before it has any."""
     status = resource.observed
@@ -90,6 +98,9 @@ BY_KIND = Index("resource_by_kind", RESOURCES, _kind)
 BY_NAMESPACE = Index("resource_by_kind_and_namespace", RESOURCES, _kind_and_namespace)
 WORKLOADS_BY_LABEL = Index("workload_by_label", RESOURCES, _workload_labels)
 """(kind, namespace, label, value) -> workloads: a new one concerns only the services that may select it."""
+
+SERVICES_BY_NODE = Index("service_by_node", RESOURCES, _by_node)
+"""() -> the Services whose endpoints depend on the node of the caller: mostly there is none."""
 
 PODS_BY_ADDRESS = Index("pod_by_address", RESOURCES, _pod_addresses)
 

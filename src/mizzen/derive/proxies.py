@@ -2,6 +2,7 @@
 
 from mizzen.config.resource import ResourceKey
 from mizzen.derive.inbound import instances_at
+from mizzen.derive.inputs import SERVICES_BY_NODE
 from mizzen.derive.proxy_config import proxy_settings
 from mizzen.derive.workloads import workload
 from mizzen.incremental import Database, query
@@ -36,6 +37,8 @@ def proxy_view(
         labels=found.labels,
         ports=found.ports,
         locality=found.locality,
+        network=found.network,
+        node=found.node if SERVICES_BY_NODE(db, ()) else "",
         binding=binding,
         instances=tuple(instance for instances in by_address for instance in instances),
         service_account=service_account,

@@ -12,7 +12,13 @@ from mizzen.config.types.networking import ServiceEntry
 from mizzen.config.validation.hosts import is_subnet
 from mizzen.derive.authentication import age
 from mizzen.derive.hosts import service_host
-from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES, SERVICES_BY_HOST
+from mizzen.derive.inputs import (
+    BY_KIND,
+    BY_NAMESPACE,
+    RESOURCES,
+    SERVICES_BY_HOST,
+    TRAFFIC_DISTRIBUTION_ANNOTATION,
+)
 from mizzen.derive.mesh import exported, mesh_config
 from mizzen.derive.namespaces import bounded_export, is_discovered
 from mizzen.derive.protocols import port_protocol
@@ -22,7 +28,6 @@ from mizzen.model.service import Resolution, Service, ServicePort, ServiceRef, T
 from mizzen.model.workload import Family, family_of
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
-TRAFFIC_DISTRIBUTION_ANNOTATION = "networking.istio.io/traffic-distribution"
 
 
 @query
@@ -61,6 +66,7 @@ def _kubernetes_service(resource: Resource[KubernetesService], spec: KubernetesS
         selector=spec.selector,
         export_to=tuple(part.strip() for part in annotation.split(",") if part.strip()),
         traffic_distribution=_traffic_distribution(resource, spec.traffic_distribution),
+        same_node_only=spec.internal_traffic_policy == "Local",
         publishes_not_ready=spec.publish_not_ready_addresses,
     )
 

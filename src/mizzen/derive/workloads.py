@@ -77,6 +77,7 @@ def _pod(db: Database, resource: Resource[Any], spec: PodSpec) -> Workload | Non
         controller=_controller(resource.key.name, labels),
         hostname=spec.hostname if spec.subdomain else "",
         subdomain=spec.subdomain,
+        node=spec.node_name,
         # A Pod that somebody wrote into a file has no conditions.
         ready=all(each.status == "True" for each in status.conditions if each.type == "Ready"),
     )

@@ -70,6 +70,8 @@ class ProxyView:
     labels: FrozenMap[str, str] = EMPTY
     ports: FrozenMap[str, int] = NO_PORTS
     locality: str = ""  # region/zone/sub-zone
+    network: str = ""
+    node: str = ""  # of Kubernetes; "" where no service tells callers apart by it
     binding: Binding | None = None
     instances: tuple[Instance, ...] = ()  # by address; those that select by label are found by it
     settings: ProxySettings = AS_THE_MESH

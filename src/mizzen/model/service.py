@@ -112,6 +112,7 @@ class Service:
     export_to: tuple[str, ...] = ()  # empty: the mesh's default
     subject_alt_names: tuple[str, ...] = ()  # what certificates may say, besides who runs the service
     traffic_distribution: TrafficDistribution = TrafficDistribution.ANY
+    same_node_only: bool = False  # endpoints on the caller's own node are all that there are for it
     publishes_not_ready: bool = False  # endpoints that are not ready count as endpoints
 
     @property

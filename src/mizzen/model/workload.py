@@ -62,6 +62,7 @@ class Workload:
     controller: str = ""  # the Deployment, or its kin, that made it; "": nothing did
     hostname: str = ""  # its name below that of the headless service `subdomain`; "" there: of any
     subdomain: str = ""
+    node: str = ""  # of Kubernetes, where it runs
     ready: bool = True  # whether Kubernetes lets it have traffic
 
     @property
@@ -117,6 +118,7 @@ class Endpoint:
     weight: int = 1
     locality: str = ""
     network: str = ""
+    node: str = ""  # of Kubernetes, where it runs
     workload: str = ""  # name, "" where no registered workload stands behind the address
     hostname: str = ""  # its DNS name below a headless service's, "" for none
     namespace: str = ""

@@ -60,15 +60,15 @@ NONE = Distinction()
 
 def caller(view: ProxyView) -> Caller:
     """The proxies of a view as callers. Where they stand is among their labels, too (Istio's topology labels)."""
-    labels = FrozenMap({**topology(view.locality), **view.labels})
+    labels = FrozenMap({**topology(view.locality, view.network, view.node), **view.labels})
     edge = view.kind is ProxyKind.GATEWAY
     return Caller(edge, not edge and view.binding is None, view.locality, labels)
 
 
-def topology(locality: str, network: str = "") -> dict[str, str]:
+def topology(locality: str, network: str, node: str) -> dict[str, str]:
     """The labels that say where something stands."""
     region, zone, sub_zone = split(locality)
-    found = {REGION: region, ZONE: zone, SUB_ZONE: sub_zone, NETWORK: network}
+    found = {REGION: region, ZONE: zone, SUB_ZONE: sub_zone, NETWORK: network, HOST: node}
     return {name: value for name, value in found.items() if value}
 
 

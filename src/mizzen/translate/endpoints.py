@@ -6,6 +6,7 @@ from typing import Any
 
 from mizzen.derive.destination_rules import RuleKeys, subset_labels
 from mizzen.derive.endpoints import service_endpoints
+from mizzen.derive.services import service
 from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.service import ServiceRef
@@ -13,7 +14,7 @@ from mizzen.model.workload import Endpoint
 from mizzen.proto.api import ClusterLoadAssignment
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built, struct
-from mizzen.translate.callers import Caller
+from mizzen.translate.callers import HOST, Caller
 from mizzen.translate.locality import Group, LocalityBalancing, grouped, locality_balancing
 from mizzen.translate.telemetry import METADATA
 from mizzen.xds.resource import ENDPOINT
@@ -28,13 +29,21 @@ def load_assignment(
     """The endpoints of an outbound cluster. `rules` say which labels pick the subset, and whether it makes a difference
     who calls.
     """
-    endpoints = (e for e in service_endpoints(db, ref, port) if _is_address(e.address))
+    endpoints = (each for each in endpoints_for(db, ref, port, caller) if _is_address(each.address))
     balancing = locality_balancing(db, ref, port, subset, rules)
     message = ClusterLoadAssignment(
         cluster_name=names.outbound_cluster(port, subset, ref.host),
         endpoints=locality_endpoints(of_subset(db, endpoints, rules, subset), balancing, caller),
     )
     return built(ENDPOINT, message, (Origin("", ref.source),))
+
+
+def endpoints_for(db: Database, ref: ServiceRef, port: int, caller: Caller) -> tuple[Endpoint, ...]:
+    """The endpoints of a service that a caller may use: all, or those of its own node (internalTrafficPolicy)."""
+    endpoints, found = service_endpoints(db, ref, port), service(db, ref)
+    if found is None or not found.same_node_only:
+        return endpoints
+    return tuple(each for each in endpoints if each.node == caller.labels.get(HOST, ""))
 
 
 def of_subset(

@@ -209,7 +209,7 @@ def _by_labels(group: Group, labels: tuple[str, ...], caller: Caller) -> list[Gr
     ]
     parts: dict[int, list[Endpoint]] = {}
     for endpoint in group.members:
-        held = {**topology(endpoint.locality, endpoint.network), **endpoint.labels}
+        held = {**topology(endpoint.locality, endpoint.network, endpoint.node), **endpoint.labels}
         differs = next((at for at, (name, value) in enumerate(wanted) if held.get(name, "") != value), None)
         parts.setdefault(0 if differs is None else len(wanted) - differs, []).append(endpoint)
     return [_group(group.locality, members, priority) for priority, members in sorted(parts.items())]

@@ -13,7 +13,7 @@ from mizzen.model.service import Protocol, Resolution, Service, ServicePort, Ser
 from mizzen.proto.api import Cluster, Struct
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, ResourceRef, built, pack, struct
-from mizzen.translate.callers import ANYONE, NONE, Caller, Distinction
+from mizzen.translate.callers import ANYONE, HOST, NONE, Caller, Distinction
 from mizzen.translate.clusters import discovery
 from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS, apply_connection_pool, http_options
 from mizzen.translate.clusters.load_balancing import load_balancing
@@ -170,5 +170,7 @@ def _distinctions(db: Database, key: ClusterKey) -> tuple[Distinction, Distincti
         captures=found is not None and found.headless,
     )
     place = distinction(_balancing(db, key))
+    if found is not None and found.same_node_only:
+        place |= Distinction(labels=frozenset({HOST}))
     by_dns = found is not None and found.resolution in discovery.BY_DNS
     return (edge | place, NONE) if by_dns else (edge, place)
