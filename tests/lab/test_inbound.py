@@ -8,6 +8,7 @@ import pytest
 
 from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Mode
+from tests.support.edge_secrets import leaf
 from tests.support.lab import Lab, running_lab, until
 from tests.support.load import delivered, write
 
@@ -40,16 +41,18 @@ serve(http.server.ThreadingHTTPServer(("127.0.0.1", 8001), Http), "localhost")
 serve(UnixHttp("SOCKET", Http), "socket")
 serve(socketserver.ThreadingTCPServer((os.environ["HOST"], 9000), Greeting), "")
 """
-# Reads what a TCP server says.
+# Reads what a TCP server says; what one says to a request over TLS.
 CALLER = """
-import http.server, os, socket
-from urllib.parse import urlparse
+import http.server, os, socket, ssl
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        _, host, port = self.path.split("/")
+        _, host, port, *tls = self.path.split("/")
         try:
             with socket.create_connection((host, int(port)), 10) as connection:
-                body = connection.recv(100)
+                if tls:
+                    connection = ssl._create_unverified_context().wrap_socket(connection)
+                    connection.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+                body = connection.makefile("rb").read() if tls else connection.recv(100)
         except OSError as error:
             body = repr(error).encode()
         self.send_response(200)
@@ -96,6 +99,23 @@ spec:
   ingress: [{{port: {{number: 8000, protocol: HTTP, name: http}}, defaultEndpoint: "{endpoint}"}}]
 """
 
+OWN_TLS = """
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{name: server, namespace: shop}}
+spec: {{selector: {{matchLabels: {{app: server}}}}, portLevelMtls: {{"9443": {{mode: DISABLE}}}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: server, namespace: shop}}
+spec:
+  workloadSelector: {{labels: {{app: server}}}}
+  ingress:
+  - port: {{number: 9443, protocol: HTTPS, name: https}}
+    defaultEndpoint: 127.0.0.1:8001
+    tls: {{mode: SIMPLE, serverCertificate: {folder}/cert.pem, privateKey: {folder}/key.pem}}
+"""
+
 
 def workload(name: str, program: str, *ports: int, sidecar: bool = True) -> Workload:
     return Workload(
@@ -109,18 +129,18 @@ def workload(name: str, program: str, *ports: int, sidecar: bool = True) -> Work
 
 
 @pytest.fixture(scope="module")
-def socket_path() -> Iterator[str]:
-    """Where the server listens and its proxy, which is another user, may connect."""
+def shared() -> Iterator[Path]:
+    """A folder of the server into which its proxy, which is another user, may look, too."""
     with tempfile.TemporaryDirectory(prefix="mizzen-test-") as folder:
         Path(folder).chmod(0o755)
-        yield f"{folder}/server.sock"
+        yield Path(folder)
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory, socket_path) -> Iterator[Lab]:
+def lab(tmp_path_factory, shared) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("inbound")
     (folder / "shop.yaml").write_text(CONFIG)
-    server = workload("server", SERVER.replace("SOCKET", socket_path), 8000, 9000)
+    server = workload("server", SERVER.replace("SOCKET", str(shared / "server.sock")), 8000, 9000)
     callers = (workload("caller", CALLER, 8080), workload("stranger", CALLER, 8080, sidecar=False))
     with running_lab(folder, definition=LabDefinition(name="inbound", workloads=(server, *callers))) as made:
         if made.file.mode == Mode.LOOPBACK.value:
@@ -130,6 +150,12 @@ def lab(tmp_path_factory, socket_path) -> Iterator[Lab]:
 
 def address_of(lab: Lab, name: str) -> str:
     return next(one.address for one in lab.status().instances if one.workload == name)
+
+
+def take_back(lab: Lab, name: str) -> None:
+    before = lab.admin("/api/v1/status")["revision"]
+    (lab.folder / name).unlink()
+    until(lambda: delivered(lab, before), f"{name} is taken back")
 
 
 @pytest.mark.parametrize("source", ["caller", "stranger"])
@@ -152,14 +178,28 @@ def test_a_server_that_speaks_first_is_heard_at_a_sniffed_port(lab: Lab, source:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "place"), [("127.0.0.1:8001", b"localhost"), ("unix://SOCKET", b"socket")]
+    ("endpoint", "place"), [("127.0.0.1:8001", b"localhost"), ("unix://SHARED/server.sock", b"socket")]
 )
-def test_a_sidecar_says_where_the_application_is(
-    lab: Lab, socket_path: str, endpoint: str, place: bytes
-) -> None:
-    write(lab, "sidecar.yaml", SIDECAR.format(endpoint=endpoint.replace("SOCKET", socket_path)))
+def test_a_sidecar_says_where_the_application_is(lab: Lab, shared: Path, endpoint: str, place: bytes) -> None:
+    write(lab, "sidecar.yaml", SIDECAR.format(endpoint=endpoint.replace("SHARED", str(shared))))
     assert lab.request("caller", f"http://{SERVICE}/")[::2] == (200, place)
-    before = lab.admin("/api/v1/status")["revision"]
-    (lab.folder / "sidecar.yaml").unlink()
-    until(lambda: delivered(lab, before), "the Sidecar is taken back")
+    take_back(lab, "sidecar.yaml")
     assert lab.request("caller", f"http://{SERVICE}/")[::2] == (200, b"any")
+
+
+def test_a_sidecar_ends_tls_for_strangers_with_the_workloads_own_certificate(lab: Lab, shared: Path) -> None:
+    for file, text in zip(("cert.pem", "key.pem"), leaf("server.example"), strict=True):
+        (shared / file).write_bytes(text)
+    write(lab, "tls.yaml", OWN_TLS.format(folder=shared))
+    place = f"{address_of(lab, 'server')}/9443"
+    said = until(lambda: _said_over_tls(lab, place), "the certificate is there")
+    assert said.startswith(b"HTTP/1.1 200"), said
+    assert said.endswith(b"localhost"), said
+    assert lab.request("stranger", f"http://{place.replace('/', ':')}/")[0] == 0
+    take_back(lab, "tls.yaml")
+
+
+def _said_over_tls(lab: Lab, place: str) -> bytes:
+    """What the server answers to a request over TLS; nothing where there is no handshake."""
+    _, _, body = lab.request("caller", f"http://stranger:8080/{place}/tls")
+    return body if body.startswith(b"HTTP") else b""
