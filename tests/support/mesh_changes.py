@@ -1,7 +1,7 @@
 """Hypothesis strategies for a small mesh whose objects come, go and change: names are few, so that objects meet."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
@@ -384,6 +384,17 @@ def _gateways(draw: st.DrawFn) -> Resource[Any]:
     return _parsed("networking.istio.io", "Gateway", {"name": "edge", "namespace": draw(namespaces)}, spec)
 
 
+_OWN_TLS = {"mode": "SIMPLE", "serverCertificate": "/certs/cert.pem", "privateKey": "/certs/key.pem"}
+_INGRESS: Sequence[Sequence[Json]] = (
+    [{"port": {"number": 8080, "protocol": "TCP", "name": "t"}, "defaultEndpoint": "127.0.0.1:8080"}],
+    [
+        {"port": {"number": 7000, "name": "any"}, "defaultEndpoint": "0.0.0.0:8080"},
+        {"port": {"number": 9443, "protocol": "HTTPS", "name": "s"}, "tls": _OWN_TLS},
+        {"port": {"number": 7001, "protocol": "HTTP", "name": "h"}, "captureMode": "NONE"},
+    ],
+)
+
+
 @st.composite
 def _sidecars(draw: st.DrawFn) -> Resource[Any]:
     imports = st.sampled_from(
@@ -399,7 +410,12 @@ def _sidecars(draw: st.DrawFn) -> Resource[Any]:
     rest = {"hosts": draw(st.lists(imports, min_size=1, max_size=2, unique=True))}
     of_ports = draw(st.lists(listener, max_size=2, unique_by=lambda found: found["port"]["number"]))
     selector = draw(selectors)
-    spec = _given(egress=[*of_ports, rest], workloadSelector=selector and {"labels": selector})
+    spec = _given(
+        egress=[*of_ports, rest],
+        ingress=draw(st.sampled_from((None, *_INGRESS))),
+        inboundConnectionPool=draw(st.sampled_from((None, {"tcp": {"maxConnections": 9}}))),
+        workloadSelector=selector and {"labels": selector},
+    )
     metadata = _given(
         name=draw(st.sampled_from(("s1", "s2"))),
         namespace=draw(namespaces if selector else owners),
