@@ -35,7 +35,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.servers[].port.targetPort",
             "spec.servers[].defaultEndpoint",
         ),
-        "ServiceEntry": ("spec.resolution=DYNAMIC_DNS",),
         "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
         "HTTPRoute": (
             "spec.hostnames",

@@ -23,6 +23,7 @@ from mizzen.translate.callers import NONE, Caller, Distinction, caller
 from mizzen.translate.clusters import inbound as inbound_clusters
 from mizzen.translate.clusters import passthrough
 from mizzen.translate.clusters.outbound import service_clusters, service_distinction
+from mizzen.translate.dynamic_dns import resolves_names
 from mizzen.translate.listeners import inbound
 from mizzen.translate.listeners.gateway.listener import gateway_refs
 from mizzen.translate.listeners.network import LOOPBACK
@@ -169,7 +170,8 @@ def _captured(db: Database, scope: OutboundScope, families: tuple[Family, ...]) 
     yield ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, (unknown, families))
     if mesh.proxy_http_port > 0:
         name = names.listener(LOOPBACK, mesh.proxy_http_port)
-        yield ResourceRef(LISTENER, name, http_proxy, (LOOPBACK, mesh.proxy_http_port, unknown))
+        arguments = (LOOPBACK, mesh.proxy_http_port, resolves_names(db, scope))
+        yield ResourceRef(LISTENER, name, http_proxy, arguments)
         yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
     if unknown.resolves_names:
         yield ResourceRef(CLUSTER, names.DYNAMIC_DNS, passthrough.dynamic_dns_cluster, ())
@@ -177,7 +179,7 @@ def _captured(db: Database, scope: OutboundScope, families: tuple[Family, ...]) 
 
 def _explicit_proxy(db: Database, scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:
     name = names.listener(binding.address, binding.http_proxy_port)
-    arguments = (binding.address, binding.http_proxy_port, unknown_traffic(db, scope))
+    arguments = (binding.address, binding.http_proxy_port, resolves_names(db, scope))
     yield ResourceRef(LISTENER, name, http_proxy, arguments)
     yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
 

@@ -3,6 +3,12 @@
 from typing import Any
 
 from mizzen.config.types.mesh import MeshConfig
+from mizzen.derive.services import service
+from mizzen.derive.visibility import visible_services
+from mizzen.incremental import Database, query
+from mizzen.model.proxy import OutboundScope
+from mizzen.model.service import Resolution
+from mizzen.translate.unknown import unknown_traffic
 
 
 def dns_cache(mesh: MeshConfig) -> dict[str, Any]:
@@ -15,3 +21,14 @@ def dns_cache(mesh: MeshConfig) -> dict[str, Any]:
         "dns_lookup_family": "V4_PREFERRED",
         "dns_refresh_rate": refresh,
     }
+
+
+@query
+def resolves_names(db: Database, scope: OutboundScope) -> bool:
+    """Whether some requests of a scope go where the name in them leads: to unknown hosts, if the policy says so, or to a
+    service without endpoints. A route on any port may lead to such a service.
+    """
+    if unknown_traffic(db, scope).resolves_names:
+        return True
+    found = (service(db, ref) for ref in visible_services(db, scope.whole))
+    return any(each is not None and each.resolution is Resolution.DYNAMIC_DNS for each in found)

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from mizzen.config.types.proxy import ForwardClientCertDetails, Topology
 from mizzen.derive.inbound import InboundScope
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.scope import outbound_scope
 from mizzen.incremental import Database
+from mizzen.model.proxy import ProxyKind
 from mizzen.proto.api import NetworkFilter
 from mizzen.translate import authorization
+from mizzen.translate.dynamic_dns import resolves_names
 from mizzen.translate.gateway_routes import RouteTable, route_name
 from mizzen.translate.listeners.network import ads_routes, http_connection_manager, outbound_http_filters
 from mizzen.translate.telemetry import denied_metrics, source_metrics
@@ -34,11 +37,13 @@ def http_manager(
     policies = authorization.http_filters(
         authorization.authorization_filters(db, scope.namespace, scope.labels, True)
     )
+    mesh = mesh_config(db)
+    dynamic_dns = resolves_names(db, outbound_scope(db, ProxyKind.GATEWAY, scope.namespace, scope.labels))
     return http_connection_manager(
-        mesh_config(db),
+        mesh,
         front.stat_prefix,
         ads_routes(route_name(db, scope, table)),
-        [*policies, *outbound_http_filters(grpc_web=True)],
+        [*policies, *outbound_http_filters(grpc_web=True, dynamic_dns=mesh if dynamic_dns else None)],
         metrics=[source_metrics("http"), *([denied_metrics()] if policies else [])],
         edge=True,
         client_certificate=front.client_certificate,

@@ -24,7 +24,6 @@ class Claim:
     protocol: Protocol
     service: ServiceRef
     subnets: tuple[str, ...] = ()
-    dynamic_dns: bool = False  # it has no endpoints: names are resolved as they come
 
 
 @query
@@ -35,17 +34,13 @@ def claims(db: Database, ref: ServiceRef, port: int, protocol: Protocol) -> tupl
     found = service(db, ref)
     if found is None or found.external_name or not protocol.is_stream:
         return ()  # another name of a service has its listeners
-    dynamic = found.resolution is Resolution.DYNAMIC_DNS
     if protocol.is_http:
-        return (Claim(ANY_ADDRESS, port, protocol, ref, (), dynamic),)
+        return (Claim(ANY_ADDRESS, port, protocol, ref),)
     addresses = virtual_addresses(db, ref)
     if found.subnets:
-        shared = Claim(ANY_ADDRESS, port, protocol, ref, found.subnets, dynamic)
-        return (shared, *(Claim(address, port, protocol, ref, (), dynamic) for address in addresses))
-    return tuple(
-        Claim(address, port, protocol, ref, (), dynamic)
-        for address in addresses or _instances(db, found, port)
-    )
+        shared = Claim(ANY_ADDRESS, port, protocol, ref, found.subnets)
+        return (shared, *(Claim(address, port, protocol, ref) for address in addresses))
+    return tuple(Claim(address, port, protocol, ref) for address in addresses or _instances(db, found, port))
 
 
 def _instances(db: Database, found: Service, port: int) -> tuple[str, ...]:

@@ -12,19 +12,20 @@ from mizzen.translate.listeners.network import (
     socket_address,
 )
 from mizzen.translate.telemetry import source_metrics
-from mizzen.translate.unknown import UnknownTraffic
 from mizzen.xds.resource import LISTENER
 
 
 @query
-def http_proxy(db: Database, address: str, port: int, unknown: UnknownTraffic) -> Built:
-    """<address>_<port>: takes requests in absolute form, to any HTTP service, from applications that know the proxy."""
+def http_proxy(db: Database, address: str, port: int, dynamic_dns: bool) -> Built:  # part of the key
+    """<address>_<port>: takes requests in absolute form, to any HTTP service, from applications that know the proxy. `dynamic_dns`: it
+    resolves the hosts of some.
+    """
     mesh = mesh_config(db)
     manager = http_connection_manager(
         mesh,
         f"outbound_{names.HTTP_PROXY}",
         ads_routes(names.HTTP_PROXY),
-        outbound_http_filters(dynamic_dns=mesh if unknown.resolves_names else None),
+        outbound_http_filters(dynamic_dns=mesh if dynamic_dns else None),
         metrics=[source_metrics("http")],
     )
     listener = Listener(

@@ -21,6 +21,7 @@ from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Protocol, ServiceRef
 from mizzen.translate import names
+from mizzen.translate.dynamic_dns import resolves_names
 from mizzen.translate.listeners.network import ANY_ADDRESS, LOOPBACK, UNIX_PREFIX
 from mizzen.translate.listeners.outbound.claims import Claim, claims
 from mizzen.translate.unknown import UnknownTraffic, unknown_traffic
@@ -73,7 +74,7 @@ Place = tuple[str, int]
 @query
 def planned_listeners(db: Database, scope: OutboundScope) -> tuple[PlannedListener, ...]:
     """The listeners of a scope: one per port for all HTTP, one per address and port for the rest."""
-    unknown = unknown_traffic(db, scope)
+    blank = ListenerKey("", 0, unknown_traffic(db, scope), dynamic_dns=resolves_names(db, scope))
     planned: dict[Place, PlannedListener] = {}
     for egress in egress_listeners(db, scope):
         fresh: dict[Place, list[Claim]] = {}
@@ -81,10 +82,10 @@ def planned_listeners(db: Database, scope: OutboundScope) -> tuple[PlannedListen
             if place not in planned:
                 fresh.setdefault(place, []).append(claim)
         for place in sorted(fresh):
-            planned[place] = _planned(db, egress, unknown, place, fresh[place])
+            planned[place] = _planned(db, egress, blank, place, fresh[place])
         if egress.is_http_proxy:
             place = _place(egress, ANY_ADDRESS, egress.port)
-            planned.setdefault(place, _http_proxy(egress, unknown, place))
+            planned.setdefault(place, _http_proxy(egress, blank, place))
     return tuple(planned.values())
 
 
@@ -112,16 +113,10 @@ def _is_bound(egress: EgressListener) -> bool:
     return settings.capture_mode is CaptureMode.NONE or settings.bind.startswith(UNIX_PREFIX)
 
 
-def _http_proxy(egress: EgressListener, unknown: UnknownTraffic, place: Place) -> PlannedListener:
+def _http_proxy(egress: EgressListener, blank: ListenerKey, place: Place) -> PlannedListener:
     address, port = place
-    key = ListenerKey(
-        address,
-        port,
-        unknown,
-        route=names.route(port) if port else address,
-        dynamic_dns=unknown.resolves_names,
-        is_bound=_is_bound(egress),
-    )
+    route = names.route(port) if port else address
+    key = replace(blank, address=address, port=port, route=route, is_bound=_is_bound(egress))
     return PlannedListener(key, egress.scope, all_ports=True)
 
 
@@ -132,7 +127,6 @@ class _Merged:
     http: bool = False
     streams: list[Claim] = field(default_factory=list)
     protocols: set[Protocol] = field(default_factory=set)
-    dynamic_dns: bool = False
 
     def add(self, claim: Claim) -> None:
         if self._conflicts(claim.protocol):
@@ -141,7 +135,6 @@ class _Merged:
             self.streams.append(claim)
         self.http = self.http or claim.protocol.is_http or claim.protocol is Protocol.AUTO
         self.protocols.add(claim.protocol)
-        self.dynamic_dns = self.dynamic_dns or claim.dynamic_dns
 
     def _conflicts(self, protocol: Protocol) -> bool:
         """Whether sharing the listener would make a protocol wait in which the server speaks first."""
@@ -150,7 +143,7 @@ class _Merged:
 
 
 def _planned(
-    db: Database, egress: EgressListener, unknown: UnknownTraffic, place: Place, claimed: list[Claim]
+    db: Database, egress: EgressListener, blank: ListenerKey, place: Place, claimed: list[Claim]
 ) -> PlannedListener:
     address, port = place
     merged = _Merged()
@@ -159,13 +152,12 @@ def _planned(
     first = next((claim.service for claim in merged.streams if claim.protocol is Protocol.AUTO), None)
     # At an address of its own that says which service is meant, whatever host its callers name.
     sniffed = first if egress.settings.bind == "" and address != ANY_ADDRESS else None
-    key = ListenerKey(
-        address,
-        port,
-        unknown,
+    key = replace(
+        blank,
+        address=address,
+        port=port,
         streams=tuple(_streams(db, egress.scope, merged.streams)),
         grpc_web=Protocol.GRPC_WEB in merged.protocols,
-        dynamic_dns=unknown.resolves_names or merged.dynamic_dns,
         is_bound=_is_bound(egress),
     )
     if merged.http:
