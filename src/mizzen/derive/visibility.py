@@ -7,7 +7,6 @@ listeners nor virtual hosts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from mizzen.derive.hosts import matches
 from mizzen.derive.mesh import exported, mesh_config
@@ -26,7 +25,7 @@ from mizzen.derive.sidecars import (
     imports,
 )
 from mizzen.derive.virtual_services import destination_hosts, mesh_virtual_services
-from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServicePort, ServiceRef
@@ -38,20 +37,36 @@ Offers = tuple[tuple[ServiceRef, frozenset[int] | None], ...]
 @query
 def visible_services(db: Database, scope: OutboundScope) -> tuple[ServiceRef, ...]:
     """The services that a proxy of a scope can call, by host."""
-    return tuple(ref for ref, _ in _offers(db, replace(scope, labels=EMPTY)))
+    return tuple(ref for ref, _ in _offers(db, scope.unlabelled))
+
+
+def visible_host(db: Database, scope: OutboundScope, host: str) -> ServiceRef | None:
+    """The service with a host to which a proxy of a scope can send; of several the first."""
+    return next(iter(_named(db, scope, host)), None)
+
+
+def _named(db: Database, scope: OutboundScope, host: str) -> tuple[ServiceRef, ...]:
+    """The services with a host to which a proxy of a scope can send, whichever listener takes it.
+
+    Without a Sidecar only services of that host are looked at: this is asked for every destination of every route.
+    """
+    if scope.sidecar is None:
+        return exported_services_named(db, host, scope.namespace)
+    return _by_host(db, scope.whole.unlabelled).get(host, ())
 
 
 @query
-def visible_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ServiceRef]:
-    """The same by host: of several services with one host, the first."""
-    return FrozenMap({ref.host: ref for ref in reversed(visible_services(db, scope))})
+def _by_host(db: Database, scope: OutboundScope) -> FrozenMap[str, tuple[ServiceRef, ...]]:
+    found: dict[str, tuple[ServiceRef, ...]] = {}
+    for ref in visible_services(db, scope):
+        found[ref.host] = (*found.get(ref.host, ()), ref)
+    return FrozenMap(found)
 
 
 @query
 def destination_port(db: Database, scope: OutboundScope, host: str) -> int | None:
     """The port of a destination that names none: the host's only one, whichever egress listener imports it."""
-    called = target_host(db, scope, host)
-    refs = (ref for ref in visible_services(db, scope.whole) if ref.host == called)
+    refs = _named(db, scope, target_host(db, scope, host))
     numbers = {port.number for ref in refs for port in visible_ports(db, scope.whole, ref)}
     return min(numbers) if len(numbers) == 1 else None
 
@@ -60,7 +75,7 @@ def visible_ports(db: Database, scope: OutboundScope, ref: ServiceRef) -> tuple[
     """Those ports of a service that a proxy of a scope can call."""
     found = service(db, ref)
     ports = found.ports if found else ()
-    numbers = _limits(db, replace(scope, labels=EMPTY)).get(ref)
+    numbers = _limits(db, scope.unlabelled).get(ref)
     return ports if numbers is None else tuple(port for port in ports if port.number in numbers)
 
 
@@ -172,7 +187,7 @@ def _joined(lists: Iterable[Offers]) -> Offers:
 def visible_external_names(db: Database, scope: OutboundScope) -> FrozenMap[ServiceRef, str]:
     """The ExternalName Services that are exported to a scope, and imported, and the host for which each stands."""
     if scope.labels:
-        return visible_external_names(db, replace(scope, labels=EMPTY))
+        return visible_external_names(db, scope.unlabelled)
     if scope.sidecar is not None and scope.listener is None:
         parts = (visible_external_names(db, listener.scope) for listener in egress_listeners(db, scope))
         return FrozenMap({ref: host for part in parts for ref, host in part.items()})

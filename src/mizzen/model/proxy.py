@@ -100,3 +100,8 @@ class OutboundScope:
     def whole(self) -> "OutboundScope":
         """All that the proxy may send to, whichever listener takes it."""
         return self if self.listener is None else replace(self, listener=None)
+
+    @property
+    def unlabelled(self) -> "OutboundScope":
+        """The scope of all whom only their labels tell apart: what is asked for it is shared by them."""
+        return replace(self, labels=EMPTY) if self.labels else self

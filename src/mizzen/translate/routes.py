@@ -18,7 +18,7 @@ from mizzen.derive.virtual_services import (
     gateway_name,
     mesh_virtual_service,
 )
-from mizzen.derive.visibility import destination_port, target_host, visible_hosts
+from mizzen.derive.visibility import destination_port, target_host, visible_host
 from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
@@ -206,7 +206,7 @@ def hashing(
     db: Database, scope: OutboundScope, destination: Destination, port: int
 ) -> ConsistentHashLB | None:
     """The consistent hashing that a destination's rules ask for."""
-    ref = visible_hosts(db, scope.whole).get(target_host(db, scope, destination.host))
+    ref = visible_host(db, scope, target_host(db, scope, destination.host))
     if ref is None:
         return None
     number = port_number(db, scope, destination, port)

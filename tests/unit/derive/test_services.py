@@ -2,7 +2,7 @@
 
 import pytest
 
-from mizzen.derive.visibility import visible_hosts
+from mizzen.derive.visibility import visible_host
 from mizzen.model.proxy import OutboundScope
 from tests.support.mesh import Mesh
 
@@ -28,16 +28,13 @@ spec: {{hosts: [api.example.com], {export_to}ports: [{{name: http, number: 80, p
 )
 def test_who_sees_a_service(export_to: str, seen: set[str]) -> None:
     mesh = Mesh(entry("shop", export_to))
-    assert {
-        ns for ns in ("shop", "bank") if "api.example.com" in visible_hosts(mesh.db, OutboundScope(ns))
-    } == seen
+    found = {ns: visible_host(mesh.db, OutboundScope(ns), "api.example.com") for ns in ("shop", "bank")}
+    assert {ns for ns, ref in found.items() if ref} == seen
 
 
 def test_the_callers_own_service_wins_over_an_older_one_of_the_same_host() -> None:
     mesh = Mesh(entry("shop"), entry("bank"))
-    assert {
-        ns: visible_hosts(mesh.db, OutboundScope(ns))["api.example.com"].namespace for ns in ("shop", "bank")
-    } == {
-        "shop": "shop",
-        "bank": "bank",
-    }
+    for namespace in ("shop", "bank"):
+        found = visible_host(mesh.db, OutboundScope(namespace), "api.example.com")
+        assert found is not None
+        assert found.namespace == namespace

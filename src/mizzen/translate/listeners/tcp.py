@@ -7,7 +7,7 @@ from mizzen.config.types.networking import Destination, RouteDestination
 from mizzen.derive.destination_rules import RuleKeys, rules_for
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.services import service
-from mizzen.derive.visibility import target_host, visible_hosts
+from mizzen.derive.visibility import target_host, visible_host
 from mizzen.incremental import Database
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Protocol, Resolution, ServiceRef
@@ -49,7 +49,7 @@ def stream_filters(
 def _found(
     db: Database, scope: OutboundScope, destination: Destination, port: int
 ) -> tuple[ServiceRef | None, RuleKeys, int]:
-    ref = visible_hosts(db, scope.whole).get(target_host(db, scope, destination.host))
+    ref = visible_host(db, scope, target_host(db, scope, destination.host))
     rules = rules_for(db, scope, ref) if ref else ()
     return ref, rules, port_number(db, scope, destination, port)
 
