@@ -100,7 +100,8 @@ def _files() -> Mapping[str, str]:
         f"{_FILES}/dns/root-cert.pem": _pem(authority.certificate),
         f"{_FILES}/dns/key.pem": _pem(key),
         f"{_FILES}/dns/cert-chain.pem": _pem(certificate),
-        f"{_FILES}/dns/fake-cert-chain.pem": _pem(other.sign("server.default.svc", key, _SERVER_NAMES)),
+        # Of another key: the case that shows it with key.pem has a pair that does not fit.
+        f"{_FILES}/dns/fake-cert-chain.pem": _pem(other.sign("server.default.svc", other.key, _SERVER_NAMES)),
         f"{_FILES}/ca.crl": authority.revoke(certificate.serial_number),
         f"{_FILES}/dummy.crl": authority.revoke(x509.random_serial_number()),
     }

@@ -48,6 +48,9 @@ async def send(what: Call) -> Result:
     return Result(error="stopped after 10 redirects")
 
 
+_VERDICT_SECONDS = 0.05
+
+
 async def _send_once(what: Call) -> Result:
     try:
         async with asyncio.timeout(what.timeout_seconds):
@@ -83,6 +86,10 @@ async def _connection(what: Call) -> Any:
             await writer.drain()
         if _uses_tls(what):
             await writer.start_tls(_context(what), server_hostname=what.tls.sni or _host_name(what))
+            if what.tls.certificate:
+                # With TLS 1.3 the server looks at it when the client is done. Who writes before the verdict is read learns
+                # nothing but that the pipe is broken (Go reads beside its writing).
+                await asyncio.sleep(_VERDICT_SECONDS)
         yield reader, writer
     finally:
         writer.transport.abort()
