@@ -9,6 +9,7 @@ from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.derive.workloads import workload_key
 from mizzen.incremental.nodes import Log
 from mizzen.model.proxy import ProxyView
+from tests.support.edge_secrets import tls_secret
 from tests.support.mesh import Mesh, agent, gateway, sidecar
 from tests.support.mesh_changes import Change
 from tests.support.watched import Watched, from_scratch, names
@@ -114,6 +115,40 @@ def test_a_moved_endpoint_reruns_its_own_endpoints_and_nothing_of_the_other_serv
         "service_endpoints",
         "workload",
     ]
+
+
+SECURE = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: secure, namespace: shop}
+spec:
+  selector: {app: edge}
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: [one.test]
+    tls: {mode: SIMPLE, credentialName: cert}
+"""
+
+
+def test_a_replaced_certificate_is_sent_and_nothing_else_is_made() -> None:
+    mesh = mesh_of(3)
+    mesh.apply(SECURE, tls_secret("shop", "cert", "one.test"))
+    watched = Watched(mesh.db, SHOP, EDGE)
+    with mesh.db.recording() as log:
+        mesh.apply(tls_secret("shop", "cert", "two.test"))
+        changed = watched.refresh()
+    assert names(changed) == ["Secret kubernetes://cert"]
+    assert queries(log) == ["gateway_secrets", "key_pair", "key_pair_secret", "resource"]
+
+
+def test_a_secret_that_nobody_names_concerns_nobody() -> None:
+    mesh = mesh_of(3)
+    mesh.apply(SECURE, tls_secret("shop", "cert", "one.test"))
+    watched = Watched(mesh.db, SHOP, EDGE)
+    with mesh.db.recording() as log:
+        mesh.apply(tls_secret("shop", "other", "two.test"), tls_secret("other", "cert", "two.test"))
+        assert watched.refresh() == []
+    assert queries(log) == []
 
 
 def test_the_cost_of_a_moved_endpoint_does_not_grow_with_the_mesh() -> None:

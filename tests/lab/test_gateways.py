@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from mizzen.envoy_binary import envoy_path
 from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Mode
 from tests.support.edge_client import Seen, address_of, call, stranger
 from tests.support.edge_secrets import leaf, roots, secret, tls_secret
+from tests.support.http3_client import http3_client
 from tests.support.lab import Lab, running_lab, until
 from tests.support.lab_servers import SERVER
 from tests.support.load import write
@@ -257,7 +257,7 @@ def test_a_bad_secret_leaves_the_last_good_one_in_force(lab):
 def test_http3_is_told_of_and_served(lab):
     seen = eventually(lab, "one.test")
     assert seen.headers["alt-svc"] == 'h3=":443"; ma=86400'
-    lab.add(_http3_client(address_of(lab, "edge-0")))
+    lab.add(http3_client("quic", "shop", address_of(lab, "edge-0"), "one.test", roots()))
     try:
         answer = until(lambda: _by_http3(lab), "HTTP/3 is answered")
         assert json.loads(answer)["me"] == "web-0"
@@ -269,88 +269,3 @@ def _by_http3(lab: Lab) -> bytes | None:
     url = f"http://{address_of(lab, 'quic-0')}:8000/"
     status, headers, body = lab.request("stranger", url, {"Host": "one.test"})
     return body if status == 200 and headers.get("x-protocol") == "HTTP/3" else None
-
-
-def _http3_client(gateway: str) -> Workload:
-    """An Envoy that takes HTTP/1.1 and calls the gateway by HTTP/3, which it verifies by the CA's root."""
-    tls = {
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicUpstreamTransport",
-        "upstream_tls_context": {
-            "sni": "one.test",
-            "common_tls_context": {
-                "validation_context": {
-                    "trusted_ca": {"inline_string": roots().decode()},
-                    "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "one.test"}}],
-                }
-            },
-        },
-    }
-    options = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http3_protocol_options": {}},
-    }
-    manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "in",
-        "http_filters": [
-            {
-                "name": "router",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-                },
-            }
-        ],
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [
-                        {
-                            "match": {"prefix": "/"},
-                            "route": {"cluster": "gateway"},
-                            "response_headers_to_add": [
-                                {"header": {"key": "x-protocol", "value": "%UPSTREAM_PROTOCOL%"}}
-                            ],
-                        }
-                    ],
-                }
-            ]
-        },
-    }
-    bootstrap = {
-        "static_resources": {
-            "listeners": [
-                {
-                    "address": _address("0.0.0.0", 8000),
-                    "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-                }
-            ],
-            "clusters": [
-                {
-                    "name": "gateway",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
-                    },
-                    "transport_socket": {"name": "envoy.transport_sockets.quic", "typed_config": tls},
-                    "load_assignment": {
-                        "cluster_name": "gateway",
-                        "endpoints": [
-                            {"lb_endpoints": [{"endpoint": {"address": _address(gateway, HTTPS)}}]}
-                        ],
-                    },
-                }
-            ],
-        }
-    }
-    return Workload(
-        name="quic",
-        namespace="shop",
-        command=(str(envoy_path()), "--disable-hot-restart", "--config-yaml", json.dumps(bootstrap)),
-        ports=(8000,),
-        sidecar=False,
-    )
-
-
-def _address(address: str, port: int) -> dict[str, object]:
-    return {"socket_address": {"address": address, "port_value": port}}

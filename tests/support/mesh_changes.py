@@ -11,6 +11,7 @@ from mizzen.config.resource import Resource, ResourceKey
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.incremental import Database
 from mizzen.incremental.definitions import Input
+from tests.support.edge_secrets import roots, secret, tls_secret
 
 Json = Mapping[str, Any]
 
@@ -362,26 +363,51 @@ def _authorization_policies(draw: st.DrawFn) -> Resource[Any]:
     return _parsed("security.istio.io", "AuthorizationPolicy", metadata, spec)
 
 
-def _server_port(server: Json) -> str:
-    name: str = server["port"]["name"]
-    return name
+_TLS: tuple[Json, ...] = (
+    {"mode": "SIMPLE", "credentialName": "cert"},
+    {"mode": "MUTUAL", "credentialName": "cert"},
+    {"mode": "PASSTHROUGH"},
+    {"mode": "AUTO_PASSTHROUGH"},
+)
+
+
+@st.composite
+def _servers(draw: st.DrawFn, index: int) -> Json:
+    protocol = draw(st.sampled_from(("HTTP", "HTTPS", "TLS", "TCP")))
+    tls: Json = {"tls": draw(st.sampled_from(_TLS))} if protocol in {"HTTPS", "TLS"} else {}
+    host = st.sampled_from(("*", "*.svc.cluster.local", "shop/*", "./*", "e.example.com"))
+    port = {"number": draw(st.sampled_from((80, 8080))), "name": f"p-{index}", "protocol": protocol}
+    return {"port": port, "hosts": [draw(host)], **tls}
 
 
 @st.composite
 def _gateways(draw: st.DrawFn) -> Resource[Any]:
-    server: st.SearchStrategy[Json] = st.builds(
-        lambda port, host: {
-            "port": {"number": port, "name": f"http-{port}", "protocol": "HTTP"},
-            "hosts": [host],
-        },
-        st.sampled_from((80, 8080)),
-        st.sampled_from(("*", "*.svc.cluster.local", "shop/*", "./*", "e.example.com")),
-    )
     spec = _given(
-        servers=draw(st.lists(server, min_size=1, max_size=2, unique_by=_server_port)),
+        servers=[draw(_servers(index)) for index in range(draw(st.integers(1, 2)))],
         selector=draw(selectors),
     )
-    return _parsed("networking.istio.io", "Gateway", {"name": "edge", "namespace": draw(namespaces)}, spec)
+    annotation = st.sampled_from((None, {"gateway.mizzen.dev/http3": "true"}))
+    metadata = _given(
+        name="edge", namespace=draw(namespaces), annotations=draw(annotation), creationTimestamp=draw(created)
+    )
+    return _parsed("networking.istio.io", "Gateway", metadata, spec)
+
+
+@st.composite
+def _secrets(draw: st.DrawFn) -> Resource[Any]:
+    """Of a gateway's server: with a certificate, with roots, or with neither."""
+    text = draw(
+        st.sampled_from(
+            (
+                tls_secret("shop", "cert", "one.test"),
+                tls_secret("shop", "cert", "two.test", ca_crt=roots()),
+                secret("shop", "cert", password=b"x"),
+                secret("shop", "cert-cacert", cacert=roots("others")),
+            )
+        )
+    )
+    (located,) = decode(text, "generated.yaml").located
+    return located.resource
 
 
 _OWN_TLS = {"mode": "SIMPLE", "serverCertificate": "/certs/cert.pem", "privateKey": "/certs/key.pem"}
@@ -451,6 +477,7 @@ resources = st.one_of(
     _peer_authentications(),
     _authorization_policies(),
     _gateways(),
+    _secrets(),
     _sidecars(),
     _mesh_configs(),
 )

@@ -1,12 +1,12 @@
 """Certificates in secrets: whether there is one, and until when it is good."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
 
 from mizzen.analysis.objects import spec_of
-from mizzen.config.credentials import values
+from mizzen.config.credentials import UnusableSecretError, key_pair, values
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.kubernetes import Secret
 from mizzen.incremental import Database, query
@@ -18,7 +18,7 @@ _MOST_BYTES = 1 << 20  # of a chain; larger ones no API server takes
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a secret holds. `error` says why there is no certificate; then the dates are None."""
+    """What a secret holds. `error` says why it is useless; where there is no certificate, the dates are None."""
 
     error: str = ""
     not_before: datetime | None = None  # of the chain's narrowest certificate
@@ -51,8 +51,17 @@ def in_secret(db: Database, key: ResourceKey) -> Held | None:
         if certificate in content:
             if private_key not in content:
                 return Held(f'it has "{certificate}", but no "{private_key}"')
-            return read_certificate(content[certificate])
+            return _usable(secret, read_certificate(content[certificate]))
     return Held(f"it has none of {', '.join(certificate for certificate, _ in _MEMBERS)}")
+
+
+def _usable(secret: Secret, held: Held) -> Held:
+    """A key that does not fit, or that Envoy does not take, makes the certificate useless."""
+    try:
+        key_pair(secret)
+    except UnusableSecretError as problem:
+        return held if held.error else replace(held, error=str(problem))
+    return held
 
 
 def read_certificate(pem: bytes) -> Held:

@@ -20,6 +20,7 @@ from mizzen.analysis.analyzers.gateway_certificates import gateway_certificates
 from mizzen.analysis.analyzers.gateway_conflicts import gateway_conflicts
 from mizzen.analysis.analyzers.gateway_ports import gateway_ports
 from mizzen.analysis.analyzers.gateway_secrets import gateway_secrets
+from mizzen.analysis.analyzers.gateway_servers import gateway_servers
 from mizzen.analysis.analyzers.injection import injection
 from mizzen.analysis.analyzers.injection_auto_images import injection_auto_images
 from mizzen.analysis.analyzers.injection_images import injection_images
@@ -56,6 +57,7 @@ ANALYZERS: tuple[Analyzer, ...] = (
     gateway_conflicts,
     gateway_certificates,
     gateway_secrets,
+    gateway_servers,
     service_ports,
     service_entry_addresses,
     service_entry_protocols,

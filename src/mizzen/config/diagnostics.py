@@ -216,6 +216,7 @@ _CODES = (
     Code("IST0177", _WARNING, "ServiceEntries disagree on a protocol", "give the port one protocol"),
     Code("MZ0201", _ERROR, "Delegation in a circle", "end it: a delegate must not delegate"),
     Code("MZ0202", _ERROR, "Delegate delegates", "move its routes into the delegate"),
+    Code("MZ0203", _ERROR, "Server is not served", "give it another port or other hosts"),
     Code(
         "MZ0401", _ERROR, "Patch does not fit Envoy's API", "write the value as Envoy's API reference has it"
     ),

@@ -39,7 +39,7 @@ def gateway_conflicts(db: Database, resource: Resource[Gateway]) -> Findings:
     for index, server in enumerate(resource.spec.servers):
         claims = (BY_CLAIM(db, claim)[:_MOST_COMPARED] for claim in _server_claims(server))
         claimants = {key for keys in claims for key in keys} - {resource.key}
-        rivals = sorted(key for key in claimants if _same_workloads(db, selector, spec_of(db, key, Gateway)))
+        rivals = sorted(key for key in claimants if same_workloads(db, selector, spec_of(db, key, Gateway)))
         if rivals:
             names = " and ".join(map(str, rivals[:_MOST_NAMED]))
             message = (
@@ -51,7 +51,7 @@ def gateway_conflicts(db: Database, resource: Resource[Gateway]) -> Findings:
             )
 
 
-def _same_workloads(db: Database, selector: FrozenMap[str, str], other: Gateway | None) -> bool:
+def same_workloads(db: Database, selector: FrozenMap[str, str], other: Gateway | None) -> bool:
     """Whether the selectors are the same, or one is narrower and picks a workload (which then has both)."""
     if other is None:
         return False

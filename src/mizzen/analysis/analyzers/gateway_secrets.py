@@ -8,14 +8,19 @@ from mizzen.analysis.certificates import in_secret
 from mizzen.analysis.inputs import TODAY
 from mizzen.analysis.selectors import selector_text
 from mizzen.analysis.workloads import selected
+from mizzen.config.credentials import CA_SUFFIX
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Path, Resource, ResourceKey
-from mizzen.config.types.networking import Gateway, ServerTLSSettings
+from mizzen.config.types.networking import Gateway, ServerTLSMode, ServerTLSSettings
+from mizzen.derive.secrets import trust, trust_key
 from mizzen.incremental import Database
+
+_CHECKING = frozenset({ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL})
 
 
 @analyzer("Gateway", codes="IST0101 IST0161")
 def gateway_secrets(db: Database, resource: Resource[Gateway]) -> Findings:
+    """Certificates, and the roots by which callers are checked."""
     named = [
         (name, (*path, *member))
         for index, server in enumerate(resource.spec.servers)
@@ -31,6 +36,9 @@ def gateway_secrets(db: Database, resource: Resource[Gateway]) -> Findings:
     namespaces = dict.fromkeys(workload.namespace for workload in workloads)
     for name, path in named:
         yield from _secret(db, name, path, tuple(namespaces))
+    for index, server in enumerate(resource.spec.servers):
+        if server.tls is not None:
+            yield from _roots(db, server.tls, ("spec", "servers", index, "tls"), tuple(namespaces))
 
 
 def _names(tls: ServerTLSSettings) -> Iterator[tuple[str, Path]]:
@@ -55,3 +63,18 @@ def _secret(db: Database, name: str, path: Path, namespaces: tuple[str, ...]) ->
     problem = next((held.problem(today) for held in found if held.problem(today)), "")
     if problem:
         yield Finding("IST0161", path, f'the secret "{name}" is not usable: {problem}')
+
+
+def _roots(db: Database, tls: ServerTLSSettings, path: Path, namespaces: tuple[str, ...]) -> Findings:
+    """MUTUAL and OPTIONAL_MUTUAL need roots: in a secret of their own, or beside the certificate."""
+    own = tls.ca_cert_credential_name
+    beside = next((name for name, _ in _names(tls)), "")
+    if tls.mode not in _CHECKING or tls.insecure_skip_verify or not (own or beside):
+        return
+    keys = [ResourceKey("Secret", namespace, own or beside + CA_SUFFIX) for namespace in namespaces]
+    if any(trust(db, trust_key(db, key)) is not None for key in keys):
+        return
+    member = "caCertCredentialName" if own else "mode"
+    where = f'the secret "{own}"' if own else f'the secret "{beside}" or "{beside}{CA_SUFFIX}"'
+    message = f"{tls.mode.value} checks callers, and {where} holds no usable roots (ca.crt or cacert)"
+    yield Finding("IST0161", (*path, member), message, "add the roots of the callers' certificates")

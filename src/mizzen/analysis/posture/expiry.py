@@ -27,7 +27,7 @@ def certificate_expiry(db: Database) -> Weaknesses:
         return
     for secret in resources(db, "Secret"):
         held = in_secret(db, secret.key)
-        if held is not None and not held.error:
+        if held is not None:
             yield from _judged(secret.key, held, ("metadata", "name"), "its certificate", today)
     for gateway in resources(db, "Gateway"):
         for file, path in named_files(gateway):
