@@ -44,7 +44,7 @@ docs: $(SET_UP) ## write the pages that come from the code
 	@$(BIN)/python scripts/support_page.py
 	@$(BIN)/python scripts/analysis_page.py
 
-conformance: $(SET_UP) ## Istio's own cases (../shared/conformance or MIZZEN_CONFORMANCE); SETS="authz ..." for some
+conformance: $(SET_UP) ## Istio's own cases (../shared/conformance or MIZZEN_CONFORMANCE); SETS="authz routing-e2e/gateway ..." for some
 	@$(BIN)/python -m tests.conformance $(SETS)
 
 bench: $(SET_UP) ## figures: ratios first, both sides measured in one run
