@@ -26,16 +26,31 @@ class ChangeRecord:
     proxies: dict[str, str]
     # Whose answer a pending state waits for: a proxy that came back has a new session before its old one is found dead.
     awaited: dict[tuple[str, bool], Session] = field(repr=False)  # by name, proxies (False) and agents (True)
+    # Those that left before they answered. When they are back, they are brought up to date: what then holds is told.
+    left: set[tuple[str, bool]] = field(default_factory=set, repr=False)
 
     def end(self, session: ProxySession, state: str) -> None:
         assert isinstance(session, Session)
         slot = (session.name, session.proxy.agent)
-        if self.awaited.get(slot) is not session:
+        if self.awaited.get(slot) is session:
+            del self.awaited[slot]
+        elif slot in self.left:
+            self.left.remove(slot)
+        else:
             return
-        del self.awaited[slot]
         beside = (session.name, not session.proxy.agent)
-        if state != "acked" or (beside not in self.awaited and self.proxies[session.name] == "pending"):
+        if state != "acked" or (
+            self.proxies[session.name] in {"pending", "gone"}
+            and beside not in self.left | self.awaited.keys()
+        ):
             self.proxies[session.name] = state
+
+    def leave(self, session: ProxySession) -> None:
+        assert isinstance(session, Session)
+        slot = (session.name, session.proxy.agent)
+        if self.awaited.get(slot) is session:
+            self.end(session, "gone")
+            self.left.add(slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,7 @@ class DeliveryLog:
 
     def disconnected(self, session: ProxySession) -> None:
         for record in self.changes:
-            record.end(session, "gone")
+            record.leave(session)
         self.refusals = {
             slot: refusal for slot, refusal in self.refusals.items() if refusal.session is not session
         }

@@ -86,6 +86,22 @@ def test_who_leaves_is_gone_and_its_refusals_with_it(world):
     assert [found.session for found in world.log.refusals.values()] == [world.search]
 
 
+def test_who_comes_back_has_what_it_missed(world):
+    """An agent connects anew with each certificate, perhaps in the middle of a change."""
+    beside = a_session("cart", agent=True)
+    world.log.changed(7, [ROUTES], [world.cart, beside])
+    world.log.disconnected(beside)
+    world.log.settled(world.cart, 7)
+    assert world.states() == [{"shop/cart": "gone"}]
+    back = a_session("cart", agent=True)
+    world.log.settled(back, 6)
+    assert world.states() == [{"shop/cart": "gone"}]
+    world.log.settled(back, 7)
+    assert world.states() == [{"shop/cart": "acked"}]
+    world.log.rejected(back, ROUTE, "80", "1", "bad")
+    assert world.states() == [{"shop/cart": "acked"}]
+
+
 def test_a_broken_connection_that_ends_late_says_nothing_of_the_proxys_new_one(world):
     back = a_session("cart")
     world.log.changed(7, [ROUTES], [world.cart, back])
