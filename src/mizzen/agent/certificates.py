@@ -46,11 +46,12 @@ async def make_key(identity: str) -> KeyAndRequest:
 
 
 def renewal_pause_seconds(credentials: Credentials, now: float, chance: float) -> float:
-    """How long to wait with the renewal: it comes when 40 to 50 % of the life are over, so that half a life is left to
-    try again in, and workloads that started together do not ask together.
+    """How long to wait with the renewal of what was issued just now: until 40 to 50 % of the life are over, so that half a
+    life is left to try again in, and workloads that started together do not ask together. What lies behind does not count:
+    for clocks that are slow a certificate is valid from before it was issued, and a short life would be over at once.
     """
-    life = credentials.not_after - credentials.not_before
-    return max(0.0, credentials.not_before + life * (0.4 + 0.1 * chance) - now)
+    life = credentials.not_after - max(now, credentials.not_before)
+    return max(0.0, life * (0.4 + 0.1 * chance))
 
 
 class Certificates:

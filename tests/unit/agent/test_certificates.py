@@ -32,6 +32,8 @@ def test_renewal_comes_before_half_of_the_life_is_over(chance, pause):
     credentials = Credentials(PrivateKeyPem(""), "", "", not_before=5000.0, not_after=5000.0 + LIFE)
     assert renewal_pause_seconds(credentials, 5000.0, chance) == pause
     assert renewal_pause_seconds(credentials, 9000.0, chance) == 0.0
+    backdated = Credentials(PrivateKeyPem(""), "", "", not_before=4000.0, not_after=5000.0 + LIFE)
+    assert renewal_pause_seconds(backdated, 5000.0, chance) == pause
 
 
 class StandIn:
