@@ -23,6 +23,7 @@ from mizzen.translate.callers import NONE, Caller, Distinction, caller
 from mizzen.translate.clusters import inbound as inbound_clusters
 from mizzen.translate.clusters import passthrough
 from mizzen.translate.clusters.outbound import service_clusters, service_distinction
+from mizzen.translate.clusters.transport import origination_secrets
 from mizzen.translate.dynamic_dns import resolves_names
 from mizzen.translate.listeners import inbound
 from mizzen.translate.listeners.gateway.listener import gateway_refs
@@ -71,7 +72,7 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
         own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, passthrough.passthrough_cluster, ()))
     seen_as = callers_distinction(db, scope).of(caller(view))
     common: dict[str, tuple[Any, tuple[Any, ...]]] = dict.fromkeys(
-        (CLUSTER, ENDPOINT), (outbound_clusters, (scope, seen_as))
+        (CLUSTER, ENDPOINT, SECRET), (outbound_clusters, (scope, seen_as))
     )
     served = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
     if view.kind is ProxyKind.GATEWAY:
@@ -175,6 +176,9 @@ def _captured(db: Database, scope: OutboundScope, families: tuple[Family, ...]) 
         yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
     if unknown.resolves_names:
         yield ResourceRef(CLUSTER, names.DYNAMIC_DNS, passthrough.dynamic_dns_cluster, ())
+        mesh = mesh_config(db)
+        if mesh.outbound_traffic_policy.tls is not None:
+            yield from origination_secrets(mesh, mesh.outbound_traffic_policy.tls)
 
 
 def _explicit_proxy(db: Database, scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:

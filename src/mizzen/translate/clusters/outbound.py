@@ -18,7 +18,7 @@ from mizzen.translate.clusters import discovery
 from mizzen.translate.clusters.connection_pool import HTTP_OPTIONS, apply_connection_pool, http_options
 from mizzen.translate.clusters.load_balancing import load_balancing
 from mizzen.translate.clusters.outlier_detection import apply_error_codes, apply_outlier_detection
-from mizzen.translate.clusters.transport import apply_proxy_protocol, apply_transport
+from mizzen.translate.clusters.transport import apply_proxy_protocol, apply_transport, origination_secrets
 from mizzen.translate.endpoints import load_assignment, locality_endpoints, of_subset
 from mizzen.translate.locality import (
     LocalityBalancing,
@@ -127,7 +127,9 @@ def _balancing(db: Database, key: ClusterKey) -> LocalityBalancing | None:
 def service_clusters(
     db: Database, ref: ServiceRef, ports: tuple[int, ...], rules: RuleKeys, caller: Caller
 ) -> tuple[ResourceRef, ...]:
-    """A cluster, and its endpoints where they come by discovery, for these ports and every subset of a service."""
+    """A cluster for these ports and every subset of a service; its endpoints where they come by discovery, and the files that
+    its TLS needs.
+    """
     found = service(db, ref)
     if found is None:
         return ()
@@ -140,6 +142,9 @@ def service_clusters(
         if discovered:
             arguments = (ref, key.port, key.subset, rules, endpoints.of(caller))
             refs.append(ResourceRef(ENDPOINT, name, load_assignment, arguments))
+        tls = effective_policy(db, rules, key.subset, key.port).tls
+        if tls is not None:
+            refs += origination_secrets(mesh_config(db), tls)
     return tuple(refs)
 
 

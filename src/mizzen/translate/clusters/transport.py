@@ -3,7 +3,7 @@
 Source: Istio's mapping of DestinationRule `tls` and `proxyProtocol`, and its automatic mTLS.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -23,8 +23,10 @@ from mizzen.proto.api import (
     UpstreamTlsContext,
 )
 from mizzen.translate import names
-from mizzen.translate.built import pack, struct
+from mizzen.translate.built import ResourceRef, pack, struct
+from mizzen.translate.secrets import file_certificate, file_roots
 from mizzen.translate.tls import TLS, TLS_VERSIONS, ads_secret, apply_tls_config, mesh_client, plaintext
+from mizzen.xds.resource import SECRET
 
 # From files that every Linux distribution with Debian's or Alpine's layout has: what SIMPLE TLS trusts by default.
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
@@ -92,38 +94,46 @@ def _names(db: Database, found: Service) -> tuple[str, ...]:
 def origination(
     mesh: MeshConfig, tls: ClientTLSSettings, sni: str, sans: Sequence[str], *, http2: bool
 ) -> TransportSocket:
-    """SIMPLE and MUTUAL: TLS that the proxy starts on the application's behalf, with certificates from files or from a
-    secret of the client's namespace (translate.secrets).
+    """SIMPLE and MUTUAL: TLS that the proxy starts on the application's behalf, with certificates from files of its machine
+    or from a secret of the client's namespace.
     """
     common: dict[str, Any] = {"alpn_protocols": ["h2"] if http2 else [], "tls_params": TLS_VERSIONS}
-    matchers = [matcher for san in sans for matcher in _san_matchers(san)]
     if not _verifies(mesh, tls):
         common["validation_context"] = {}
-    elif tls.credential_name:
+    else:
+        matchers = [matcher for san in sans for matcher in _san_matchers(san)]
+        credential = tls.credential_name and names.credential(tls.credential_name + CA_SUFFIX)
         common["combined_validation_context"] = {
             "default_validation_context": {"match_typed_subject_alt_names": matchers},
             "validation_context_sds_secret_config": ads_secret(
-                names.credential(tls.credential_name + CA_SUFFIX)
+                credential or names.file_roots(_roots(tls), tls.ca_crl)
             ),
         }
-    else:
-        common["validation_context"] = {
-            "trusted_ca": {"filename": tls.ca_certificates or SYSTEM_ROOTS},
-            "match_typed_subject_alt_names": matchers,
-            **({"crl": {"filename": tls.ca_crl}} if tls.ca_crl else {}),
-        }
-    if tls.mode is ClientTLSMode.MUTUAL and tls.credential_name:
-        common["tls_certificate_sds_secret_configs"] = [ads_secret(names.credential(tls.credential_name))]
-    elif tls.mode is ClientTLSMode.MUTUAL:
-        common["tls_certificates"] = [
-            {
-                "certificate_chain": {"filename": tls.client_certificate},
-                "private_key": {"filename": tls.private_key},
-            }
-        ]
+    if tls.mode is ClientTLSMode.MUTUAL:
+        credential = tls.credential_name and names.credential(tls.credential_name)
+        files = names.file_certificate(tls.client_certificate, tls.private_key)
+        common["tls_certificate_sds_secret_configs"] = [ads_secret(credential or files)]
     context = UpstreamTlsContext(common_tls_context=common, sni=sni)
     apply_tls_config(context.common_tls_context, mesh.tls_defaults)
     return TransportSocket(name=TLS, typed_config=pack(context))
+
+
+def origination_secrets(mesh: MeshConfig, tls: ClientTLSSettings) -> Iterator[ResourceRef]:
+    """The files of TLS that a proxy begins, as secrets: Envoy would refuse the whole cluster for a file that is not there, and
+    would not notice a new one. What credentialName means comes from elsewhere (translate.secrets.client_secrets).
+    """
+    if tls.credential_name or tls.mode not in ORIGINATED:
+        return
+    if _verifies(mesh, tls):
+        roots = _roots(tls)
+        yield ResourceRef(SECRET, names.file_roots(roots, tls.ca_crl), file_roots, (roots, tls.ca_crl))
+    if tls.mode is ClientTLSMode.MUTUAL:
+        files = (tls.client_certificate, tls.private_key)
+        yield ResourceRef(SECRET, names.file_certificate(*files), file_certificate, files)
+
+
+def _roots(tls: ClientTLSSettings) -> str:
+    return tls.ca_certificates or SYSTEM_ROOTS
 
 
 def _verifies(mesh: MeshConfig, tls: ClientTLSSettings) -> bool:
