@@ -142,10 +142,15 @@ def service_clusters(
         if discovered:
             arguments = (ref, key.port, key.subset, rules, endpoints.of(caller))
             refs.append(ResourceRef(ENDPOINT, name, load_assignment, arguments))
-        tls = effective_policy(db, rules, key.subset, key.port).tls
-        if tls is not None:
-            refs += origination_secrets(mesh_config(db), tls)
+        refs += _secrets(db, rules, key.subset, key.port)
     return tuple(refs)
+
+
+@query
+def _secrets(db: Database, rules: RuleKeys, subset: str, port: int) -> tuple[ResourceRef, ...]:
+    """Apart from the rest, so that another change of a policy lists nothing anew."""
+    tls = effective_policy(db, rules, subset, port).tls
+    return tuple(origination_secrets(mesh_config(db), tls)) if tls is not None else ()
 
 
 @query
