@@ -413,3 +413,17 @@ def test_a_rule_for_selected_callers_tells_only_its_service_apart() -> None:
     differing = {slot for slot in one if one[slot].version != two[slot].version}
     clusters = {name for _, name in differing if name != "virtualInbound"}
     assert clusters == {f"outbound|{port}||s2.shop.svc.cluster.local" for port in (80, 9000)}
+
+
+def test_a_new_service_reruns_no_look_up_of_another() -> None:
+    """Its port's routes and the lists of its callers are made anew; how each other destination is reached is not."""
+    ran = []
+    for size in (5, 40):
+        mesh = mesh_of(size)
+        watched = Watched(mesh.db, SHOP, OTHER, EDGE)
+        with mesh.db.recording() as log:
+            mesh.apply(SERVICE.format(name="new", namespace="shop"))
+            watched.refresh()
+        ran.append([name for name in queries(log) if name != "virtual_addresses"])
+    assert ran[0] == ran[1]
+    assert ran[0].count("outbound_cluster") == 2
