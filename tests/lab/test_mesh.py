@@ -202,14 +202,37 @@ spec:
     tls: {mode: SIMPLE, caCertificates: /nowhere/ca.pem}
 """
 
+REFUSED = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: no-time, namespace: bookinfo}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {cluster: {name: outbound|9080||ratings.bookinfo.svc.cluster.local}}
+    patch: {operation: MERGE, value: {connect_timeout: 0s}}
+"""
 
-def test_a_nack_is_isolated_and_explained_while_other_changes_go_on(lab: Lab) -> None:
-    """No validation can know whether a file exists on a proxy's host: Envoy refuses the cluster."""
+
+def test_a_file_that_no_proxy_can_read_is_told_with_the_rule_that_names_it(lab: Lab) -> None:
+    """No validation can know whether a file exists on a proxy's host: Envoy refuses the secret."""
     with extra_file(lab, "unreadable.yaml", UNREADABLE_CA):
         found = until(lambda: lab.admin("/api/v1/status")["rejections"], "the rejection is reported")
-        assert {one["resource"] for one in found} == {"outbound|9080||ratings.bookinfo.svc.cluster.local"}
+        assert {one["resource"] for one in found} == {"file-root:/nowhere/ca.pem"}
         assert all("/nowhere/ca.pem" in one["error"] for one in found)
-        assert any("unreadable.yaml:" in origin for one in found for origin in one["origins"]), found
+        assert any("unreadable.yaml:8:5" in origin for one in found for origin in one["origins"]), found
+        assert lab.request("productpage-v1", DETAILS)[0] == 200
+    until(lambda: not lab.admin("/api/v1/status")["rejections"], "the rejection is gone")
+    assert lab.request("reviews-v2", RATINGS)[0] == 200
+
+
+def test_a_nack_is_isolated_and_explained_while_other_changes_go_on(lab: Lab) -> None:
+    """What an EnvoyFilter makes of Envoy's configuration, only Envoy can judge."""
+    with extra_file(lab, "refused.yaml", REFUSED):
+        found = until(lambda: lab.admin("/api/v1/status")["rejections"], "the rejection is reported")
+        assert {one["resource"] for one in found} == {"outbound|9080||ratings.bookinfo.svc.cluster.local"}
+        assert all("ConnectTimeout" in one["error"] for one in found), found
+        assert any("refused.yaml:" in origin for one in found for origin in one["origins"]), found
         # The last good cluster stays in force, and what comes after is delivered.
         assert lab.request("reviews-v2", RATINGS)[0] == 200
         with extra_file(lab, "other.yaml", ANSWER.format(name="other", body="hello")):

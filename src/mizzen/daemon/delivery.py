@@ -1,5 +1,6 @@
 """What became of every change: who has it, who refused it and why (xds.catalog.Events)."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +114,7 @@ class DeliveryLog:
 
     def rejected(self, session: ProxySession, type_url: str, resource: str, version: str, error: str) -> None:
         assert isinstance(session, Session)
+        error = in_short(error)
         self._metrics.rejects.labels(type_name(type_url)).inc()
         self._log(f"{session.name} refused {type_name(type_url)} {resource}: {error}")
         refusal = Refusal(session, type_url, resource, version, error, self._now())
@@ -139,6 +141,14 @@ class DeliveryLog:
             slot: refusal for slot, refusal in self.refusals.items() if refusal.session is not session
         }
 
+
+def in_short(error: str) -> str:
+    """Envoy's words without the resource itself, which it may put before them: hundreds of lines, perhaps with secrets."""
+    return _DUMP.sub("", error)
+
+
+# Protobuf marks what is printed to be read by people alone ("goo.gle/debugonly", "goo.gle/debugstr").
+_DUMP = re.compile(r"goo\.gle/debug\w*\s.*?\n: ", re.DOTALL)
 
 _TYPES = {
     "Cluster": "clusters",

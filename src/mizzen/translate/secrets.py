@@ -17,6 +17,7 @@ from mizzen.derive.inbound import InboundScope, inbound_ports, own_tls
 from mizzen.derive.inputs import BY_KIND
 from mizzen.derive.rbac import may_list_secrets
 from mizzen.derive.secrets import key_pair, secret_key, trust, trust_key
+from mizzen.derive.tls_files import naming_file
 from mizzen.derive.visibility import visible_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
@@ -192,26 +193,30 @@ def file_certificate(db: Database, certificate: str, key: str) -> Built:
 
     As a secret of its own it can be refused alone: a file that is not there closes this server, not the whole port.
     """
-    del db
     files = {
         "certificate_chain": {"filename": certificate},
         "private_key": {"filename": key},
         "watched_directory": {"path": _folder(certificate)},
     }
-    return built(SECRET, Secret(name=names.file_certificate(certificate, key), tls_certificate=files))
+    secret = Secret(name=names.file_certificate(certificate, key), tls_certificate=files)
+    return built(SECRET, secret, _named_by(db, certificate))
 
 
 @query
 def file_roots(db: Database, roots: str, revoked: str) -> Built:
     """Roots, and a revocation list ("" for none), from files of the proxy's machine."""
-    del db
     context: dict[str, Any] = {
         "trusted_ca": {"filename": roots},
         "watched_directory": {"path": _folder(roots)},
     }
     if revoked:
         context["crl"] = {"filename": revoked}
-    return built(SECRET, Secret(name=names.file_roots(roots, revoked), validation_context=context))
+    secret = Secret(name=names.file_roots(roots, revoked), validation_context=context)
+    return built(SECRET, secret, _named_by(db, roots))
+
+
+def _named_by(db: Database, file: str) -> tuple[Origin, ...]:
+    return tuple(Origin("", key, path) for key, path in naming_file(db, file))
 
 
 def _folder(file: str) -> str:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import AdmittedProxy
 from mizzen.daemon.catalog import Session
-from mizzen.daemon.delivery import REMEMBERED_CHANGES, DeliveryLog, DeliveryMetrics, type_name
+from mizzen.daemon.delivery import REMEMBERED_CHANGES, DeliveryLog, DeliveryMetrics, in_short, type_name
 from mizzen.daemon.views import View
 from mizzen.derive.workloads import workload_key
 from mizzen.model.identity import SpiffeId
@@ -74,6 +74,14 @@ def test_a_refusal_is_kept_with_envoys_words_until_it_is_well(world):
     world.log.recovered(world.cart, LISTENER, "0.0.0.0_80")
     assert not world.log.refusals
     world.log.recovered(world.cart, LISTENER, "0.0.0.0_80")
+
+
+def test_a_resource_that_envoy_prints_is_no_part_of_what_is_wrong():
+    dump = 'goo.gle/debugonly  \nname: "x"\nprivate_key {\n  inline_string: "abc: d"\n}\n: '
+    words = "Proto constraint validation failed (ClusterValidationError.ConnectTimeout: value must be > 0s)"
+    assert in_short(dump + words) == words
+    assert in_short(f"Error adding x: {dump}{words}, y: {dump}bad") == f"Error adding x: {words}, y: bad"
+    assert in_short("no such filter") == "no such filter"
 
 
 def test_who_leaves_is_gone_and_its_refusals_with_it(world):
