@@ -23,15 +23,15 @@ MESH = "mesh.istio.io/v1alpha1"
 CASES = {
     "a field": (
         "MeshConfig",
-        "  ingressClass: istio\n",
+        "  hboneIdleTimeout: 1h\n",
         MESH,
-        [("MZ0101", 5, 3, "spec.ingressClass")],
+        [("MZ0101", 5, 3, "spec.hboneIdleTimeout")],
     ),
     "a field in each item": (
         "DestinationRule",
-        "  host: a\n  subsets:\n  - name: v1\n    trafficPolicy: {tls: {mode: SIMPLE, credentialName: x}}\n",
+        "  host: a\n  subsets:\n  - name: v1\n    trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true}}}\n",
         "networking.istio.io/v1",
-        [("MZ0101", 8, 41, "spec.subsets[0].trafficPolicy.tls.credentialName")],
+        [("MZ0101", 8, 36, "spec.subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting")],
     ),
     "a value": (
         "AuthorizationPolicy",
@@ -41,9 +41,9 @@ CASES = {
     ),
     "a value in any case": (
         "Gateway",
-        "  servers:\n  - {port: {number: 80, name: a, protocol: tcp}, hosts: ['*']}\n",
+        "  servers:\n  - {port: {number: 80, name: a, protocol: hbone}, hosts: ['*']}\n",
         "networking.istio.io/v1",
-        [("MZ0102", 6, 44, "tcp for spec.servers[0].port.protocol")],
+        [("MZ0102", 6, 44, "hbone for spec.servers[0].port.protocol")],
     ),
     "a setting": (
         "MeshConfig",
