@@ -207,15 +207,13 @@ async def _exec(asked: Exec) -> str:
 
 async def _grpc(asked: Grpc) -> str:
     """grpc.health.v1.Health/Check, whose two messages have one field each."""
-    from grpclib.client import Channel
+    from grpclib.client import Channel, UnaryUnaryMethod
     from grpclib.exceptions import GRPCError, StreamTerminatedError
 
     from mizzen.proto.api import HealthCheckRequest, HealthCheckResponse
 
     channel = Channel("127.0.0.1", asked.port)
     try:
-        from grpclib.client import UnaryUnaryMethod
-
         check = UnaryUnaryMethod(
             channel, "/grpc.health.v1.Health/Check", HealthCheckRequest, HealthCheckResponse
         )

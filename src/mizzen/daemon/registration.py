@@ -7,7 +7,6 @@ the daemon. It goes when the proxy has been away for a while. Source: Istio's au
 import contextlib
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import WorkloadEntry, WorkloadGroup
-from mizzen.config.validation.hosts import is_subdomain
+from mizzen.config.validation.hosts import is_address, is_subdomain
 from mizzen.daemon.admission import UnregisteredError
 from mizzen.daemon.store import HEALTH_CHECKED
 from mizzen.derive.inputs import RESOURCES
@@ -64,7 +63,7 @@ class Registrar:
             raise Rejected(
                 f"the certificate of {wanted.identity} may not join {key}, whose service account is {account}"
             )
-        if not is_subdomain(wanted.name) or not _is_address(wanted.address):
+        if not is_subdomain(wanted.name) or not is_address(wanted.address):
             raise Rejected(f"{wanted.name!r} at {wanted.address!r} is no name and address of a workload")
         path = self._path(wanted.namespace, wanted.name)
         unfinished = path.with_suffix(".unfinished")
@@ -85,14 +84,6 @@ class Registrar:
 
     def _path(self, namespace: str, name: str) -> Path:
         return self._folder / f"{namespace}~{name}.yaml"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def entry(group: Resource[WorkloadGroup], name: str, address: str) -> dict[str, Any]:

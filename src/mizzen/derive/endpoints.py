@@ -9,8 +9,7 @@ from mizzen.derive.authentication import accepts_mutual_tls
 from mizzen.derive.inbound import target_port
 from mizzen.derive.inputs import DRAINING, RESOURCES, UNHEALTHY
 from mizzen.derive.services import service, services_of_host
-from mizzen.derive.slices import SliceEndpoint, has_slices, sliced_endpoints, sliced_pods
-from mizzen.derive.topology import node_locality
+from mizzen.derive.slices import has_slices, sliced_endpoints, sliced_pods
 from mizzen.derive.workloads import KINDS, selected_workloads, workload
 from mizzen.incremental import Database, query
 from mizzen.model.service import Service, ServicePort, ServiceRef
@@ -89,19 +88,6 @@ def _of_slices(db: Database, found: Service, port: ServicePort) -> Iterator[Endp
         pod = workload(db, sliced.pod)
         if pod is not None and _takes_traffic(found, UNHEALTHY(db, sliced.pod), ready=True):
             yield _endpoint(db, pod, sliced.addresses, sliced.port, sliced.hostname)
-
-
-def _of_nobody(db: Database, found: Service, sliced: SliceEndpoint) -> Endpoint:
-    first, *more = sliced.addresses
-    return Endpoint(
-        address=first,
-        port=sliced.port,
-        more=tuple(more),
-        locality=node_locality(db, sliced.node),
-        node=sliced.node,
-        hostname=sliced.hostname,
-        namespace=found.namespace,
-    )
 
 
 def _endpoint(

@@ -1,9 +1,14 @@
 """VirtualServices: which one decides for a host, seen from a namespace or through a gateway."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mizzen.config.resource import Resource, ResourceKey
-from mizzen.config.types.networking import VirtualService
+from mizzen.config.types.networking import (
+    HTTPMatchRequest,
+    L4MatchAttributes,
+    TLSMatchAttributes,
+    VirtualService,
+)
 from mizzen.derive import http_routes, ingress
 from mizzen.derive.authentication import age
 from mizzen.derive.hosts import matches, most_specific, qualified
@@ -11,6 +16,7 @@ from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config
 from mizzen.derive.namespaces import is_discovered
 from mizzen.derive.sidecars import ANY_NAMESPACE, egress_listeners, imported, imports, overlap
+from mizzen.derive.workloads import covers
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
@@ -37,6 +43,23 @@ def gateway_name(name: str, namespace: str) -> str:
     return name if name == MESH_GATEWAY or "/" in name else f"{namespace}/{name}"
 
 
+def can_match(
+    match: HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes,
+    key: ResourceKey,
+    gateway: str,
+    scope: OutboundScope,
+    port: int,
+) -> bool:
+    """Whether a match of a VirtualService can hold at all for these callers, at this gateway, on this port."""
+    named = [gateway_name(name, key.namespace) for name in match.gateways]
+    return (
+        (not named or gateway in named)
+        and match.port in {0, port}
+        and match.source_namespace in {"", scope.namespace}
+        and covers(match.source_labels, scope.labels)
+    )
+
+
 @query
 def _oldest_first(db: Database) -> tuple[ResourceKey, ...]:
     """All routes. Those of a consumer, for its own namespace alone, go before the others (the Gateway API's rule)."""
@@ -53,13 +76,7 @@ def _order(db: Database, key: ResourceKey) -> tuple[bool, tuple[bool, str], Reso
 @query
 def _visible(db: Database, namespace: str, gateway: str) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
     """The VirtualServices bound to a gateway and visible in a namespace, with their hosts."""
-    default = mesh_config(db).default_virtual_service_export_to
-    found = []
-    for key in _oldest_first(db):
-        hosts, gateways, export_to, _ = _header(db, key)
-        if gateway in gateways and exported(export_to, default, key.namespace, namespace):
-            found.append((key, hosts))
-    return tuple(found)
+    return tuple(_bound(db, _oldest_first(db), namespace, gateway))
 
 
 @query
@@ -67,13 +84,18 @@ def _visible_of(
     db: Database, owner: str, namespace: str, gateway: str
 ) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
     """Those of namespace `owner` alone."""
+    keys = (key for kind in _KINDS for key in BY_NAMESPACE(db, (kind, owner)))
+    return tuple(_bound(db, keys, namespace, gateway))
+
+
+def _bound(
+    db: Database, keys: Iterable[ResourceKey], namespace: str, gateway: str
+) -> Iterator[tuple[ResourceKey, tuple[str, ...]]]:
     default = mesh_config(db).default_virtual_service_export_to
-    found = []
-    for key in (key for kind in _KINDS for key in BY_NAMESPACE(db, (kind, owner))):
+    for key in keys:
         hosts, gateways, export_to, _ = _header(db, key)
-        if gateway in gateways and exported(export_to, default, owner, namespace):
-            found.append((key, hosts))
-    return tuple(found)
+        if gateway in gateways and exported(export_to, default, key.namespace, namespace):
+            yield key, hosts
 
 
 @query

@@ -14,7 +14,7 @@ from mizzen.derive.mesh import mesh_config
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.visibility import visible_ports, visible_services
 from mizzen.incremental import Database, query
-from mizzen.model.proxy import Binding, OutboundScope, ProxyKind, ProxyView
+from mizzen.model.proxy import OutboundScope, ProxyKind, ProxyView
 from mizzen.model.service import ServiceRef
 from mizzen.model.workload import Family
 from mizzen.translate import names
@@ -85,7 +85,7 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
             own += _captured(db, scope, view.families)
             common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
         else:
-            own += _explicit_proxy(db, scope, view.binding)
+            own += _http_proxy(db, scope, view.binding.address, view.binding.http_proxy_port)
     filters = envoy_filters_for(db, view.namespace, view.labels)
     patching = Patching(filters, view.kind, in_force(mesh_config(db), view.settings))
     return Bundle(
@@ -170,21 +170,16 @@ def _captured(db: Database, scope: OutboundScope, families: tuple[Family, ...]) 
     unknown = unknown_traffic(db, scope)
     yield ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, (unknown, families))
     if mesh.proxy_http_port > 0:
-        name = names.listener(LOOPBACK, mesh.proxy_http_port)
-        arguments = (LOOPBACK, mesh.proxy_http_port, resolves_names(db, scope))
-        yield ResourceRef(LISTENER, name, http_proxy, arguments)
-        yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
+        yield from _http_proxy(db, scope, LOOPBACK, mesh.proxy_http_port)
     if unknown.resolves_names:
         yield ResourceRef(CLUSTER, names.DYNAMIC_DNS, passthrough.dynamic_dns_cluster, ())
-        mesh = mesh_config(db)
         if mesh.outbound_traffic_policy.tls is not None:
             yield from origination_secrets(mesh, mesh.outbound_traffic_policy.tls)
 
 
-def _explicit_proxy(db: Database, scope: OutboundScope, binding: Binding) -> Iterator[ResourceRef]:
-    name = names.listener(binding.address, binding.http_proxy_port)
-    arguments = (binding.address, binding.http_proxy_port, resolves_names(db, scope))
-    yield ResourceRef(LISTENER, name, http_proxy, arguments)
+def _http_proxy(db: Database, scope: OutboundScope, address: str, port: int) -> Iterator[ResourceRef]:
+    arguments = (address, port, resolves_names(db, scope))
+    yield ResourceRef(LISTENER, names.listener(address, port), http_proxy, arguments)
     yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
 
 

@@ -1,9 +1,9 @@
 """Cluster load assignments: the endpoints of a service port, or of one of its subsets."""
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import Any
 
+from mizzen.config.validation.hosts import is_address
 from mizzen.derive.destination_rules import RuleKeys, subset_labels
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.services import service
@@ -29,7 +29,7 @@ def load_assignment(
     """The endpoints of an outbound cluster. `rules` say which labels pick the subset, and whether it makes a difference
     who calls.
     """
-    endpoints = (each for each in endpoints_for(db, ref, port, caller) if _is_address(each.address))
+    endpoints = (each for each in endpoints_for(db, ref, port, caller) if _is_reachable(each.address))
     balancing = locality_balancing(db, ref, port, subset, rules)
     message = ClusterLoadAssignment(
         cluster_name=names.outbound_cluster(port, subset, ref.host),
@@ -56,15 +56,9 @@ def of_subset(
     return tuple(one for one in endpoints if labels is not None and covers(labels, one.labels))
 
 
-def _is_address(text: str) -> bool:
+def _is_reachable(text: str) -> bool:
     """Discovery resolves no names: Envoy would refuse all endpoints for one that is none (Istio leaves it out, too)."""
-    if text.startswith(_UNIX):
-        return True
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return text.startswith(_UNIX) or is_address(text)
 
 
 def locality_endpoints(

@@ -12,17 +12,15 @@ from mizzen.config.resource import ResourceKey
 from mizzen.derive.gateway_objects import gateway_identity
 from mizzen.derive.gateways import Carries, GatewayServer, merged_gateway
 from mizzen.derive.inbound import InboundScope
-from mizzen.derive.mesh import mesh_config
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.virtual_services import gateway_virtual_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope, ProxyKind
-from mizzen.proto.api import Route, RouteConfiguration, VirtualHost
+from mizzen.proto.api import VirtualHost
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built
-from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext
 from mizzen.translate.route_match import is_catch_all_route
-from mizzen.translate.routes import cluster_name, hashing, virtual_service_routes
+from mizzen.translate.routes import TracedRoute, route_configuration, route_context, virtual_service_routes
 from mizzen.xds.resource import ROUTE
 
 _ADVERTISED_SECONDS = 86400  # how long a client remembers that HTTP/3 is served (Istio's)
@@ -59,12 +57,8 @@ def route_name(db: Database, scope: InboundScope, table: RouteTable) -> str:
 def gateway_routes(db: Database, scope: InboundScope, table: RouteTable) -> Built:
     """RouteConfiguration "http.<port>" or "https.<port>.<port name>.<gateway>.<namespace>"."""
     servers = route_servers(db, scope, table)
-    config = RouteConfiguration(
-        name=route_name(db, scope, table),
-        validate_clusters={"value": False},
-        ignore_port_in_host_matching=True,
-        max_direct_response_body_size_bytes={"value": 1 << 20},
-    )
+    config = route_configuration(route_name(db, scope, table))
+    config.ignore_port_in_host_matching = True
     origins: list[Origin] = []
     for domain, host in sorted(_hosts(db, scope, servers).items()):
         index = len(config.virtual_hosts)
@@ -81,15 +75,6 @@ def gateway_routes(db: Database, scope: InboundScope, table: RouteTable) -> Buil
     return built(ROUTE, config, tuple(origins))
 
 
-@dataclass(frozen=True, slots=True)
-class _Traced:
-    """A route, and the field that made it."""
-
-    route: Route
-    key: ResourceKey
-    path: tuple[str | int, ...]
-
-
 class _Host:
     """A virtual host as it is put together. It bears the port of the first server that has it."""
 
@@ -97,10 +82,10 @@ class _Host:
         self.port = port
         self.redirects = False  # to HTTPS
         # A VirtualService that two servers of a Gateway admit to one host counts once.
-        self.routes: dict[tuple[str, ResourceKey], tuple[_Traced, ...]] = {}
+        self.routes: dict[tuple[str, ResourceKey], tuple[TracedRoute, ...]] = {}
 
     @property
-    def merged(self) -> list[_Traced]:
+    def merged(self) -> list[TracedRoute]:
         """What one VirtualService leaves to all must not hide what the next one says."""
         return _catch_all_last(chain.from_iterable(self.routes.values()))
 
@@ -112,7 +97,7 @@ class _Host:
         return host
 
 
-def _catch_all_last(routes: Iterable[_Traced]) -> list[_Traced]:
+def _catch_all_last(routes: Iterable[TracedRoute]) -> list[TracedRoute]:
     return sorted(routes, key=lambda traced: is_catch_all_route(traced.route))
 
 
@@ -137,13 +122,7 @@ def _hosts(db: Database, scope: InboundScope, servers: Iterable[GatewayServer]) 
 
 def _routes(
     db: Database, scope: OutboundScope, found: GatewayServer, key: ResourceKey
-) -> tuple[_Traced, ...]:
+) -> tuple[TracedRoute, ...]:
     port = found.server.port.number
-    context = RouteContext(
-        cluster=lambda destination: cluster_name(db, scope, destination, port),
-        hashing=lambda destination: hashing(db, scope, destination, port),
-        port=port,
-        retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
-    )
-    traced = virtual_service_routes(db, context, key, found.gateway, scope, port)
-    return tuple(_Traced(*each) for each in traced)
+    context = route_context(db, scope, port)
+    return tuple(virtual_service_routes(db, context, key, found.gateway, scope, port))

@@ -1,6 +1,7 @@
 """Route configurations of sidecars: by HTTP port, shared by all proxies that no route tells apart."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import (
@@ -15,11 +16,10 @@ from mizzen.derive.mesh import mesh_config
 from mizzen.derive.sidecars import egress_listeners
 from mizzen.derive.virtual_services import (
     MESH_GATEWAY,
-    gateway_name,
+    can_match,
     mesh_virtual_service,
 )
 from mizzen.derive.visibility import destination_port, target_host, visible_host
-from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServiceRef
@@ -34,11 +34,17 @@ from mizzen.xds.resource import ROUTE
 
 _DEFAULT_PORT = 80
 
-TracedRoute = tuple[Route, ResourceKey, tuple[str | int, ...]]
-"""A route, and the object and field that made it."""
+
+class TracedRoute(NamedTuple):
+    """A route, and the object and field that made it."""
+
+    route: Route
+    key: ResourceKey
+    path: tuple[str | int, ...]
 
 
-def _configuration(name: str) -> RouteConfiguration:
+def route_configuration(name: str) -> RouteConfiguration:
+    """A route configuration without hosts yet, with the settings that all have."""
     return RouteConfiguration(
         name=name,
         validate_clusters={"value": False},
@@ -49,7 +55,7 @@ def _configuration(name: str) -> RouteConfiguration:
 @query
 def sidecar_routes(db: Database, scope: OutboundScope, port: int) -> Built:
     """RouteConfiguration "<port>": every host of that port, then whatever the mesh allows."""
-    config = _configuration(names.route(port))
+    config = route_configuration(names.route(port))
     # Istio lists every host with and without port; Envoy can ignore the port itself.
     config.ignore_port_in_host_matching = True
     origins: list[Origin] = []
@@ -64,7 +70,7 @@ def sniffed_routes(db: Database, scope: OutboundScope, ref: ServiceRef, port: in
     """RouteConfiguration "<host>:<port>": of one service, which is called at an address of its own, whatever host its
     callers name.
     """
-    config = _configuration(names.sniffed_route(ref.host, port))
+    config = route_configuration(names.sniffed_route(ref.host, port))
     config.ignore_port_in_host_matching = True
     host = SidecarHost(ref.host, ("*",), ref, mesh_virtual_service(db, scope, ref.host))
     origins: list[Origin] = []
@@ -84,7 +90,7 @@ def all_ports_routes(db: Database, name: str, scopes: tuple[OutboundScope, ...])
     """The services of every port, told apart by the port in the request's authority: of a listener that is no port of
     theirs.
     """
-    config = _configuration(name)
+    config = route_configuration(name)
     origins: list[Origin] = []
     taken: set[str] = set()
     for scope, port in ((each, port) for each in scopes for port in http_ports(db, each)):
@@ -125,12 +131,7 @@ def _add_host(
 
 
 def _routes(db: Database, scope: OutboundScope, host: SidecarHost, port: int) -> list[TracedRoute]:
-    context = RouteContext(
-        cluster=lambda destination: cluster_name(db, scope, destination, port),
-        hashing=lambda destination: hashing(db, scope, destination, port),
-        port=port,
-        retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
-    )
+    context = route_context(db, scope, port)
     key = host.virtual_service
     if key is not None:
         routes = list(virtual_service_routes(db, context, key, MESH_GATEWAY, scope, port))
@@ -139,7 +140,17 @@ def _routes(db: Database, scope: OutboundScope, host: SidecarHost, port: int) ->
     if host.service is None:
         return []
     direct = Destination(host=host.service.host, port=PortSelector(number=port))
-    return [(default_route(context, direct), host.service.source, ())]
+    return [TracedRoute(default_route(context, direct), host.service.source, ())]
+
+
+def route_context(db: Database, scope: OutboundScope, port: int) -> RouteContext:
+    """What the routes of a port have in common for callers of a scope."""
+    return RouteContext(
+        cluster=lambda destination: cluster_name(db, scope, destination, port),
+        hashing=lambda destination: hashing(db, scope, destination, port),
+        port=port,
+        retry_default=mesh_config(db).default_http_retry_policy or DEFAULT_RETRY,
+    )
 
 
 def virtual_service_routes(
@@ -152,26 +163,15 @@ def virtual_service_routes(
     """
     for rule in http_rules(db, key):
         if not rule.settings.match:
-            yield http_route(context, rule.settings, None), rule.key, rule.path
+            yield TracedRoute(http_route(context, rule.settings, None), rule.key, rule.path)
             return
         for index, match in enumerate(rule.settings.match):
-            if applies(match, key, gateway, scope, port):
+            if can_match(match, key, gateway, scope, port):
                 # Matches of delegates are made of two, and have no field of their own.
                 path = (*rule.path, "match", index) if rule.key == key else rule.path
-                yield http_route(context, rule.settings, match), rule.key, path
+                yield TracedRoute(http_route(context, rule.settings, match), rule.key, path)
                 if _matches_everything(match):
                     return
-
-
-def applies(match: HTTPMatchRequest, key: ResourceKey, gateway: str, scope: OutboundScope, port: int) -> bool:
-    """Whether a match can hold at all for these callers, at this gateway, on this port."""
-    if match.gateways and gateway not in (gateway_name(name, key.namespace) for name in match.gateways):
-        return False
-    if match.port and match.port != port:
-        return False
-    if match.source_namespace and match.source_namespace != scope.namespace:
-        return False
-    return covers(match.source_labels, scope.labels)
 
 
 def _matches_everything(match: HTTPMatchRequest) -> bool:

@@ -13,11 +13,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from mizzen.config.resource import ResourceKey
-from mizzen.config.types.networking import L4MatchAttributes, RouteDestination, TLSMatchAttributes
+from mizzen.config.types.networking import L4MatchAttributes, RouteDestination
 from mizzen.config.validation.hosts import is_partial_wildcard, is_subnet
 from mizzen.derive.hosts import qualified
-from mizzen.derive.virtual_services import gateway_name, virtual_service
-from mizzen.derive.workloads import covers
+from mizzen.derive.virtual_services import can_match, virtual_service
 from mizzen.incremental import Database
 from mizzen.model.proxy import OutboundScope
 from mizzen.proto.api import FilterChainMatch
@@ -59,7 +58,7 @@ def tcp_routes(
     spec = virtual_service(db, key)
     for index, route in enumerate(spec.tcp if spec else ()):
         for match in route.match or (L4MatchAttributes(),):
-            if _applies(match, key, gateway, scope, port):
+            if can_match(match, key, gateway, scope, port):
                 sources = (match.source_subnet,) if match.source_subnet else ()
                 found = StreamMatch((), _subnets(match.destination_subnets), _subnets(sources))
                 destinations = _destinations(route.route, key.namespace)
@@ -76,28 +75,11 @@ def tls_routes(
     for index, route in enumerate(spec.tls if spec else ()):
         for match in route.match:
             names = _server_names(match.sni_hosts)
-            if names is not None and _applies(match, key, gateway, scope, port):
+            if names is not None and can_match(match, key, gateway, scope, port):
                 found = StreamMatch(names, _subnets(match.destination_subnets))
                 yield StreamRoute(
                     found, _destinations(route.route, key.namespace), key, ("spec", "tls", index)
                 )
-
-
-def _applies(
-    match: L4MatchAttributes | TLSMatchAttributes,
-    key: ResourceKey,
-    gateway: str,
-    scope: OutboundScope,
-    port: int,
-) -> bool:
-    """Whether a match can hold at all for these callers, at this gateway, on this port."""
-    named = [gateway_name(name, key.namespace) for name in match.gateways]
-    return (
-        (not named or gateway in named)
-        and match.port in {0, port}
-        and match.source_namespace in {"", scope.namespace}
-        and covers(match.source_labels, scope.labels)
-    )
 
 
 def server_name(host: str) -> tuple[str, ...]:
