@@ -201,6 +201,7 @@ async def _exec(asked: Exec) -> str:
         status = await process.wait()
     except asyncio.CancelledError:
         process.kill()
+        await process.wait()  # SIGKILL is at once; without this nobody takes its status
         raise
     return "" if status == 0 else f"{asked.command[0]} ended with {status}"
 
