@@ -72,7 +72,7 @@ class Mesh:
         )
         documents = [service]
         for number in range(self.endpoints):
-            address = f"10.{place // 250}.{place % 250}.{number + 1}"
+            address = f"127.{place // 250 + 1}.{place % 250}.{number + 1}"
             documents.append(
                 "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n"
                 f"metadata: {{name: {app}-{number}, namespace: {namespace}}}\n"

@@ -1,4 +1,4 @@
-"""Asks every agent for its counters, once a second. The I/O around `window` and `traffic`."""
+"""Asks the agents for their counters, each once a second while the mesh is small. The I/O around `window` and `traffic`."""
 
 import asyncio
 import logging
@@ -25,6 +25,11 @@ class ScrapeSettings:
     timeout_seconds: float = 0.8  # of one agent's answer as a whole
     longest_pause_seconds: float = 15.0  # between tries of an agent that does not answer
     concurrency: int = 16
+    # What scraping may cost, however large the mesh: the daemon's first work is discovery. Beyond so many agents each is
+    # asked less often; while nobody looks at the traffic, far less often.
+    most_per_second: int = 200
+    most_per_second_unwatched: int = 50
+    watched_seconds: float = 30.0  # after the last report that somebody asked for
     max_bytes: int = 16 << 20  # of one answer; a longer one counts as a failure
     series_per_target: int = 5_000
 
@@ -62,6 +67,7 @@ class TrafficScraper:
             self._settings.window_seconds, series_per_target=self._settings.series_per_target
         )
         self._silent: dict[str, _Silence] = {}
+        self._asked_at = float("-inf")  # when somebody last asked for a report
 
     async def run(self) -> None:
         """Scrape until cancelled."""
@@ -97,9 +103,15 @@ class TrafficScraper:
             for name, url in targets.items():
                 if self._silent.get(name, _Silence()).not_before <= started:
                     group.create_task(scrape(name, url))
+                    if len(targets) > self._per_second():
+                        await asyncio.sleep(1 / self._per_second())
+
+    def _per_second(self) -> int:
+        watched = self._monotonic() < self._asked_at + self._settings.watched_seconds
+        return self._settings.most_per_second if watched else self._settings.most_per_second_unwatched
 
     def report(self) -> TrafficReport:
-        now = self._monotonic()
+        now = self._asked_at = self._monotonic()
         offset = self._now() - now
         return build_report(
             self._window.activity(now),

@@ -150,6 +150,7 @@ class Daemon:
             # What stands after start-up stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(50_000, 20, 1_000_000)
             self._registrar.watch()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_source())

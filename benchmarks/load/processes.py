@@ -1,0 +1,133 @@
+"""The daemon and the fleet as processes, and what they cost."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from mizzen.ca.server_identity import SERVER_NAME
+from tests.support.daemon import Reached, identity, node_id
+
+ROOT = Path(__file__).parents[2]
+
+
+class DaemonProcess:
+    """`mizzen serve` over a folder of YAML. `state` is kept from one to the next, so that a restart is one."""
+
+    def __init__(self, config: Path, state: Path, *arguments: str, program: Sequence[str] = ()) -> None:
+        self.reached = Reached(free_port(), state)
+        self._admin_port = free_port()
+        self._log = state.parent / "daemon.log"
+        began = time.monotonic()
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, *(program or ("-m", "mizzen.daemon"))),
+                *("--config", str(config), "--state-dir", str(state)),
+                *("--listen", f"127.0.0.1:{self.reached.port}"),
+                *("--admin-address", f"127.0.0.1:{self._admin_port}"),
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=self._log.open("ab"),
+        )
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            sys.exit(self._log.read_text())
+        self.start_seconds = time.monotonic() - began
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.pid)
+
+    def memory_mb(self) -> float:
+        status = Path(f"/proc/{self.pid}/statm").read_text()
+        return int(status.split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+    def metrics(self) -> dict[str, float]:
+        """The sum of each metric over its labels."""
+        with urlopen(f"http://127.0.0.1:{self._admin_port}/metrics") as answer:
+            text = answer.read().decode()
+        found: dict[str, float] = {}
+        for name, value in re.findall(r"^(\w+)(?:\{[^}]*\})? (\S+)$", text, re.MULTILINE):
+            found[name] = found.get(name, 0.0) + float(value)
+        return found
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+class FleetProcess:
+    """Simulated proxies (benchmarks.load.fleet), which take orders."""
+
+    def __init__(self, port: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.load.fleet", "127.0.0.1", str(port), SERVER_NAME],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    def order(self, name: str, /, **arguments: Any) -> Any:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"order": name, **arguments}).encode() + b"\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            sys.exit("the fleet died")
+        return json.loads(answer)
+
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self._process.pid)
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A file of a certificate and its key for each namespace: replicas share an identity."""
+
+    folder: Path
+
+    async def join(self, reached: Reached, namespaces: Iterable[str]) -> None:
+        self.folder.mkdir(exist_ok=True)
+        for namespace in namespaces:
+            got = await reached.credentials(identity(namespace))
+            (self.folder / f"{namespace}.pem").write_text(got.chain_pem + got.key.reveal())
+
+    def of(self, workloads: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Proxies, as the fleet adds them."""
+        return [
+            (node_id(f"{namespace}/{name}"), str(self.folder / f"{namespace}.pem"))
+            for namespace, name in workloads
+        ]
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
