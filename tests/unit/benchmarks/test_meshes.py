@@ -34,6 +34,7 @@ def written(folder, shape):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path):
+    assert plan(SMALL) == plan(SMALL)
     first = written(tmp_path / "first", SMALL)
     assert first == written(tmp_path / "second", SMALL)
     assert first != written(tmp_path / "third", MeshShape(services=50, proxies=100, seed=2))
