@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.conformance import analysis, authz, iptables, routing_sim, validation
+from tests.conformance import analysis, authz, iptables, routing_sim, validation, xds_bench
 from tests.conformance.outcome import CannotRunHereError, SetResult, Status
 from tests.conformance.routing_e2e import run as routing_e2e
 
@@ -21,6 +21,7 @@ SETS: Mapping[str, Callable[[Path], SetResult]] = {
     "routing-e2e": routing_e2e.run,
     "routing-sim": routing_sim.run,
     "validation": validation.run,
+    "xds-bench": xds_bench.run,
 }
 NOT_ASKED_FOR_YET = (
     "gateway-api",
