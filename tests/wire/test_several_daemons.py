@@ -175,6 +175,41 @@ async def test_a_registration_with_one_is_one_with_the_other(mesh, both):
         assert sorted(addresses(response)) == ["10.0.0.1", "10.0.0.2"]
 
 
+async def test_who_moved_to_the_other_is_not_forgotten_and_who_left_is(mesh, monkeypatch):
+    for name, seconds in (("ROUND", 0.02), ("AWAY", 1.0), ("RETURN", 1.0)):
+        monkeypatch.setattr(f"mizzen.daemon.presence.{name}_SECONDS", seconds)
+    mesh.write("group.yaml", GROUP)
+    moves, leaves = "shop/search-moves", "shop/search-leaves"
+    entry = mesh.config.parent / "shared" / "workloads" / "shop~search-moves.yaml"
+    async with mesh.running("a") as a, mesh.running("b") as b, AsyncExitStack() as here:
+        context = await a.join(SEARCH)
+        mesh.daemon = a
+        async with AsyncExitStack() as there:
+            for member in (moves, leaves):
+                await refusal(mesh, context, member, {"WORKLOAD_GROUP": "search"})
+                await mesh.until(lambda status, name=member: name in names_in(status))
+                await connected(there, a, context, member)
+            written = entry.stat().st_ctime_ns
+            mesh.daemon = b
+            await mesh.until(lambda status: moves in names_in(status))
+            await connected(here, b, context, moves)
+        for mesh.daemon in (a, b):
+            status = await mesh.until(lambda status: leaves not in names_in(status))
+            assert moves in names_in(status)
+        await until(lambda: not list(entry.parent.glob("*leaves*")), 10)
+        assert entry.stat().st_ctime_ns == written, "it was not even put aside for a moment"
+
+
+async def connected(until_closed: AsyncExitStack, daemon: Reached, context, workload: str) -> None:
+    proxy = await until_closed.enter_async_context(daemon.proxy(context, workload))
+    await proxy.subscribe(CLUSTER)
+    assert await proxy.take(CLUSTER)
+
+
+def names_in(status) -> set[str]:
+    return {one["name"] for one in status["workloads"]}
+
+
 def calls(daemon: Reached) -> DaemonCalls:
     """As an agent makes them."""
     return DaemonCalls(HostPort("127.0.0.1", daemon.port), daemon.root_cert)
