@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +43,7 @@ class _List:
 class Presence:
     """`members` is the folder of WorkloadEntries, `lists` that of the daemons' lists, `own` this daemon's name there."""
 
-    def __init__(
-        self, members: Path, lists: Path, own: str, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, members: Path, lists: Path, own: str, *, monotonic: Callable[[], float]) -> None:
         self._members = members
         self._lists = lists
         self._own = lists / own
@@ -64,7 +61,8 @@ class Presence:
                 await asyncio.to_thread(self.look, stems)  # the folder may be on another machine
                 await asyncio.sleep(ROUND_SECONDS)
         finally:
-            self._own.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the others find out by themselves, only later
+                self._own.unlink()
 
     def look(self, connected: frozenset[str]) -> None:
         """One round. Where it cannot read or write, nobody is forgotten, and the next round does what this could not."""

@@ -88,7 +88,7 @@ class Daemon:
 
         self._registry = CollectorRegistry()
         own_name = clocks.random_bytes(8).hex()
-        self._presence = Presence(members, settings.shared / PRESENCE, own_name)
+        self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
         self._catalog = MeshCatalog(self._db, register=Registrar(self._db, members, own_name).register)
         self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
         self._discovery = DiscoveryService(self._catalog, self._delivery)
