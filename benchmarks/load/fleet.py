@@ -295,14 +295,16 @@ class Fleet:
         self.resources += len(content.versions)
         self.bytes += size_bytes
         if content.type_url == self._type_url and (not self._name or self._name in content.versions):
-            self.acks.setdefault(id(proxy), time.monotonic())
+            now = self.acks[id(proxy)] = time.monotonic()
+            self.first_ack = self.first_ack or now
 
     # --- orders
 
     def mark(self, type_url: str, name: str) -> dict[str, Any]:
         """Count anew: who takes a response of this type (that holds this name, if one is given)."""
         self._type_url, self._name = type_url, name
-        self.acks: dict[int, float] = {}
+        self.acks: dict[int, float] = {}  # proxy -> when it took the latest
+        self.first_ack = 0.0
         self.losses: dict[str, int] = {}
         self.responses = self.bytes = self.resources = 0
         return {}
@@ -357,7 +359,7 @@ class Fleet:
         return {"synced": len(times), "last": max(times, default=0.0)}
 
     def taken(self) -> dict[str, Any]:
-        return {"acks": sorted(self.acks.values())}
+        return {"count": len(self.acks), "first": self.first_ack, "last": max(self.acks.values(), default=0.0)}
 
     def status(self) -> dict[str, Any]:
         used = os.times()

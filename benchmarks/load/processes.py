@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 class DaemonProcess:
     """`mizzen serve` over a folder of YAML. `state` is kept from one to the next, so that a restart is one."""
 
-    def __init__(self, config: Path, state: Path, *arguments: str, program: Sequence[str] = ()) -> None:
-        self.reached = Reached(free_port(), state)
+    def __init__(self, config: Path, state: Path, *, port: int = 0, program: Sequence[str] = ()) -> None:
+        self.reached = Reached(port or free_port(), state)
         self._admin_port = free_port()
         self._log = state.parent / "daemon.log"
         began = time.monotonic()
@@ -34,7 +34,6 @@ class DaemonProcess:
                 *("--config", str(config), "--state-dir", str(state)),
                 *("--listen", f"127.0.0.1:{self.reached.port}"),
                 *("--admin-address", f"127.0.0.1:{self._admin_port}"),
-                *arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=self._log.open("ab"),

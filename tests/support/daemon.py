@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
@@ -39,14 +40,23 @@ class Reached:
 
     port: int
     state_dir: Path
+    shared_dir: Path | None = None  # None: the state folder
+
+    @property
+    def shared(self) -> Path:
+        return self.shared_dir or self.state_dir
 
     def token(self, identity: SpiffeId, workload: str = "") -> str:
-        key = JoinTokenKey.load(self.state_dir / KEY_FILE)
+        key = JoinTokenKey.load(self.shared / KEY_FILE)
         return key.issue(JoinToken(identity, workload, datetime.now(UTC) + timedelta(hours=1), "test"))
+
+    @property
+    def root_cert(self) -> Path:
+        return self.shared / "ca" / "root-cert.pem"
 
     def context(self, chain_pem: str = "") -> ssl.SSLContext:
         """Verifies the daemon, and shows the certificate whose key is `a_key()`."""
-        context = ssl.create_default_context(cafile=str(self.state_dir / "ca" / "root-cert.pem"))
+        context = ssl.create_default_context(cafile=str(self.root_cert))
         context.set_alpn_protocols(["h2"])
         if chain_pem:
             with tempfile.NamedTemporaryFile(suffix=".pem") as file:
@@ -100,11 +110,21 @@ class Reached:
 
     async def ask(self, document: str) -> Any:
         """A document of the JSON API."""
+        return json.loads(await self._get(f"api/v1/{document}"))
+
+    async def sent_bytes(self) -> float:
+        """By discovery so far, to all proxies and agents."""
+        lines = (await self._get("metrics")).splitlines()
+        return sum(
+            float(line.split()[-1]) for line in lines if line.startswith("mizzen_xds_sent_bytes_total{")
+        )
+
+    async def _get(self, path: str) -> str:
         connector = aiohttp.UnixConnector(str(self.state_dir / "admin.sock"))
         async with aiohttp.ClientSession(connector=connector) as session:
-            answer = await session.get(f"http://localhost/api/v1/{document}")
+            answer = await session.get(f"http://localhost/{path}")
             assert answer.status == 200, await answer.text()
-            return await answer.json()
+            return await answer.text()
 
 
 def node_id(workload: str, kind: str = "sidecar") -> str:
@@ -123,6 +143,7 @@ def _named() -> Configuration:
 @asynccontextmanager
 async def running_daemon(settings: Settings) -> AsyncIterator[Reached]:
     """The whole daemon, in this process."""
+    settings.state_dir.mkdir(mode=0o700, exist_ok=True)
     daemon = Daemon(settings)
     ready = asyncio.Event()
     serving = asyncio.create_task(daemon.run(ready.set))
@@ -131,7 +152,7 @@ async def running_daemon(settings: Settings) -> AsyncIterator[Reached]:
     waiting.cancel()
     try:
         if not serving.done():
-            yield Reached(daemon._rpc.port, settings.state_dir)
+            yield Reached(daemon._rpc.port, settings.state_dir, settings.shared_dir)
     finally:
         serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mizzen.agent.daemon import Daemon
+from mizzen.agent.daemon import Daemon, Daemons
 from mizzen.agent.name_discovery import NameDiscovery
 from mizzen.agent.settings import HostPort
 from mizzen.proto.api import DeltaDiscoveryResponse, NameTable
@@ -37,7 +37,7 @@ class Agent:
     async def following(self, world: World):
         address = HostPort("127.0.0.1", world.daemon.port)
         daemon = Daemon(address, world.settings.state_dir / "ca" / "root-cert.pem")
-        self.names = NameDiscovery(daemon, node_id(self.workload), "shop", captures_ipv6=True)
+        self.names = NameDiscovery(Daemons((daemon,)), node_id(self.workload), "shop", captures_ipv6=True)
         self.names.use(await world.daemon.credentials(self.identity))
         running = asyncio.create_task(self.names.run())
         try:
@@ -159,7 +159,7 @@ async def test_allocated_addresses_of_ipv6_are_answered_where_the_proxy_takes_th
 
 def a_discovery(*, captures_ipv6: bool = True) -> NameDiscovery:
     daemon = Daemon(HostPort("127.0.0.1", 1), Path("none"))
-    return NameDiscovery(daemon, "node", "shop", captures_ipv6=captures_ipv6)
+    return NameDiscovery(Daemons((daemon,)), "node", "shop", captures_ipv6=captures_ipv6)
 
 
 class Sink:

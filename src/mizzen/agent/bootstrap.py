@@ -4,7 +4,7 @@ Everything else it learns by discovery. The reasons for the values are in ENVOY-
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +75,7 @@ def build_bootstrap(settings: Settings) -> Message:
             "lds_config": _from_ads(),
             "cds_config": _from_ads(),
         },
-        static_resources={"clusters": [_sds_cluster(), _xds_cluster(settings.daemon)]},
+        static_resources={"clusters": [_sds_cluster(), _xds_cluster(settings.daemons)]},
         cluster_manager={
             "enable_deferred_cluster_creation": True,
             **({"upstream_bind_config": _marked(settings.mark)} if _needs_mark(settings) else {}),
@@ -158,12 +158,14 @@ def _sds_cluster() -> dict[str, Any]:
         "type": "STATIC",
         "connect_timeout": timedelta(seconds=1),
         "typed_extension_protocol_options": _http2(),
-        "load_assignment": _one_endpoint(SDS_CLUSTER, {"pipe": {"path": SDS_SOCKET}}),
+        "load_assignment": _endpoints(SDS_CLUSTER, {"pipe": {"path": SDS_SOCKET}}),
     }
 
 
-def _xds_cluster(daemon: HostPort) -> dict[str, Any]:
-    address = {"socket_address": {"address": daemon.host, "port_value": daemon.port}}
+def _xds_cluster(daemons: Sequence[HostPort]) -> dict[str, Any]:
+    addresses = [
+        {"socket_address": {"address": daemon.host, "port_value": daemon.port}} for daemon in daemons
+    ]
     tls = UpstreamTlsContext(
         sni=DAEMON_NAME,
         common_tls_context={
@@ -183,19 +185,22 @@ def _xds_cluster(daemon: HostPort) -> dict[str, Any]:
     )
     return {
         "name": XDS_CLUSTER,
-        "type": "STATIC" if daemon.is_address else "STRICT_DNS",
+        "type": "STATIC" if all(daemon.is_address for daemon in daemons) else "STRICT_DNS",
+        # It begins anywhere, so that the proxies spread, and a stream that broke goes to the next daemon: at random it
+        # might try the dead one again and again.
+        "lb_policy": "ROUND_ROBIN",
         "connect_timeout": timedelta(seconds=1),
         "typed_extension_protocol_options": _http2(),
         "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": {"value": 30}}},
-        "load_assignment": _one_endpoint(XDS_CLUSTER, address),
+        "load_assignment": _endpoints(XDS_CLUSTER, *addresses),
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": _typed(tls)},
     }
 
 
-def _one_endpoint(cluster: str, address: dict[str, Any]) -> dict[str, Any]:
+def _endpoints(cluster: str, *addresses: dict[str, Any]) -> dict[str, Any]:
     return {
         "cluster_name": cluster,
-        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],
     }
 
 

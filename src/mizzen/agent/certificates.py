@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mizzen.agent.credentials import Credentials, PrivateKeyPem, validity
-from mizzen.agent.daemon import Daemon, DaemonError
+from mizzen.agent.daemon import DaemonError, Daemons
 from mizzen.agent.settings import Settings
 from mizzen.errors import UserError
 from mizzen.processes import BackOff, Command, run
@@ -64,7 +64,7 @@ class Certificates:
     def __init__(
         self,
         settings: Settings,
-        daemon: Daemon,
+        daemons: Daemons,
         publish: Callable[[Credentials], None],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -72,7 +72,7 @@ class Certificates:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
-        self._daemon = daemon
+        self._daemons = daemons
         self._publish = publish
         self._sleep = sleep
         self._clock = clock
@@ -119,7 +119,7 @@ class Certificates:
             validity_duration=self._settings.cert_ttl_seconds,
             metadata={_WORKLOAD_NAME: self._settings.name},
         )
-        reply = await self._daemon.call(
+        reply = await self._daemons.call(
             _METHOD,
             request,
             IstioCertificateResponse,

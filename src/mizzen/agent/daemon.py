@@ -1,4 +1,4 @@
-"""Calls to the mesh's daemon: over TLS, verified by its name and the mesh's roots, one connection for each call.
+"""Calls to the mesh's daemons: over TLS, verified by their name and the mesh's roots, one connection for each call.
 
 Calls are rare (a certificate, a health report, a stream that lasts), so that nothing is kept that could go stale: not a
 connection to a daemon that was replaced, nor a certificate that has expired.
@@ -6,10 +6,11 @@ connection to a daemon that was replaced, nor a certificate that has expired.
 
 import asyncio
 import os
+import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -24,6 +25,7 @@ from mizzen.agent.credentials import Credentials
 from mizzen.agent.settings import DAEMON_NAME, HostPort
 
 _CALL_SECONDS: Final = 10.0
+_CONNECT_SECONDS: Final = 3.0  # TLS included; so long another daemon has to wait for its turn
 _DEAD_AFTER_SECONDS: Final = 30  # without a sign of life of the other side's kernel
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
+Result = TypeVar("Result")
 
 
 class DaemonError(Exception):
@@ -70,13 +73,16 @@ class Daemon:
     async def stream(
         self, method: str, request_type: type[Request], reply_type: type[Reply], credentials: Credentials
     ) -> AsyncIterator["Stream[Request, Reply]"]:
-        """A stream in both directions, for as long as it lasts. Raises DaemonError, also when the daemon ends it."""
+        """A stream in both directions, open at once, for as long as it lasts. Raises DaemonError, also when the daemon
+        ends it.
+        """
         with self._errors_in_words():
             async with self._channel(credentials) as channel:
                 call: StreamStreamMethod[Request, Reply] = StreamStreamMethod(
                     channel, method, request_type, reply_type
                 )
                 async with call.open() as stream:
+                    await stream.send_request()
                     yield stream
 
     def _channel(self, credentials: Credentials | None) -> Channel:
@@ -114,6 +120,57 @@ class Daemon:
         return configured + ("\n" + credentials.roots_pem if credentials is not None else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Daemons:
+    """All daemons of the mesh, of which any can answer. Each call begins with one drawn at random, so that the agents
+    spread, and goes on to the next where one cannot be reached. Nothing is remembered of who could not: calls are rare.
+    """
+
+    each: tuple[Daemon, ...]
+    chance: Callable[[], float] = random.random
+
+    async def call(
+        self,
+        method: str,
+        request: Message,
+        reply_type: type[Reply],
+        *,
+        credentials: Credentials | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """As `Daemon.call`."""
+        return await self._first(
+            lambda daemon: daemon.call(
+                method, request, reply_type, credentials=credentials, metadata=metadata
+            )
+        )
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, request_type: type[Request], reply_type: type[Reply], credentials: Credentials
+    ) -> AsyncIterator["Stream[Request, Reply]"]:
+        """As `Daemon.stream`."""
+        async with AsyncExitStack() as opened:
+            yield await self._first(
+                lambda daemon: opened.enter_async_context(
+                    daemon.stream(method, request_type, reply_type, credentials)
+                )
+            )
+
+    async def _first(self, ask: Callable[[Daemon], Awaitable[Result]]) -> Result:
+        """What the first one says that can be reached: its refusal, too, as the others know nothing else."""
+        problems = []
+        begin = int(self.chance() * len(self.each))
+        for daemon in (*self.each[begin:], *self.each[:begin]):
+            try:
+                return await ask(daemon)
+            except DaemonError as error:
+                if error.refused:
+                    raise
+                problems.append(str(error))
+        raise DaemonError("; ".join(problems))
+
+
 class _MarkedChannel(Channel):
     """grpclib's, with a socket of our own making."""
 
@@ -123,6 +180,13 @@ class _MarkedChannel(Channel):
         self._mark = daemon.mark
 
     async def _create_connection(self) -> H2Protocol:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                return await self._connected_protocol()
+        except TimeoutError:
+            raise ConnectionError(f"no connection within {_CONNECT_SECONDS:g} s") from None
+
+    async def _connected_protocol(self) -> H2Protocol:
         connected = await connect(HostPort(self._host, self._port), self._mark)
         _notice_death(connected)
         _, protocol = await self._loop.create_connection(

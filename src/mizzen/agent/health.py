@@ -1,9 +1,9 @@
-"""Tells the daemon whether this workload may get traffic: at every change, and every 30 s for a daemon that is new."""
+"""Tells the daemons whether this workload may get traffic: at every change, and every 30 s for a daemon that is new."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +32,7 @@ DRAINING: Final = Health(healthy=False, reason="draining")
 
 
 class HealthReporter:
-    """Reports what `set` was given last. States that are replaced before they were reported are never sent.
+    """Reports to one daemon what `set` was given last. States that are replaced before they were reported are never sent.
 
     `on_answer` gets the probe of the application that the daemon tells with each answer, as JSON; "" for none.
     """
@@ -84,3 +84,30 @@ class HealthReporter:
             _METHOD, report, HealthReportResponse, credentials=self._credentials()
         )
         self._on_answer(answer.probe)
+
+
+class HealthReporters:
+    """Tells every daemon: the proxies of one that has not heard would go on calling. None waits for another."""
+
+    def __init__(self, each: Iterable[HealthReporter]) -> None:
+        """`each` has one at least."""
+        self._each = tuple(each)
+
+    @property
+    def health(self) -> Health:
+        return self._each[0].health
+
+    def set(self, health: Health) -> None:
+        for reporter in self._each:
+            reporter.set(health)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        await asyncio.gather(*(reporter.run() for reporter in self._each))
+
+    async def report(self) -> None:
+        """Report now, to all. Raises DaemonError where one has not heard."""
+        ended = await asyncio.gather(*(reporter.report() for reporter in self._each), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError
 
 from mizzen.agent.credentials import Credentials
-from mizzen.agent.daemon import Daemon, DaemonError
+from mizzen.agent.daemon import DaemonError, Daemons
 from mizzen.agent.dns_names import NameTable
 from mizzen.agent.tasks import first_of
 from mizzen.model.name import IPV6_POOL, Name
@@ -51,14 +51,14 @@ class NameDiscovery:
 
     def __init__(
         self,
-        daemon: Daemon,
+        daemons: Daemons,
         node_id: str,
         namespace: str,
         *,
         captures_ipv6: bool,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._daemon = daemon
+        self._daemons = daemons
         self._node_id = node_id
         self._namespace = namespace
         self._captures_ipv6 = captures_ipv6
@@ -95,7 +95,7 @@ class NameDiscovery:
     async def _follow(self) -> None:
         """Raises DaemonError, at the latest when the daemon ends the stream."""
         assert self._credentials is not None
-        opened = self._daemon.stream(
+        opened = self._daemons.stream(
             _METHOD, DeltaDiscoveryRequest, DeltaDiscoveryResponse, self._credentials
         )
         async with opened as stream:

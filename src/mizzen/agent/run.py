@@ -16,13 +16,13 @@ from mizzen.agent.bootstrap import bootstrap_text, build_bootstrap, write_bootst
 from mizzen.agent.capture import AGENT_MARK, capture
 from mizzen.agent.certificates import Certificates
 from mizzen.agent.credentials import Credentials
-from mizzen.agent.daemon import Daemon
+from mizzen.agent.daemon import Daemon, Daemons
 from mizzen.agent.dns import DnsFigures, DnsServer
 from mizzen.agent.dns_upstream import RESOLVER_FILE, Upstream, configured_servers
 from mizzen.agent.drain import Drain
 from mizzen.agent.envoy import Envoy, envoy_uid
 from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
-from mizzen.agent.health import DRAINING, Health, HealthReporter
+from mizzen.agent.health import DRAINING, Health, HealthReporter, HealthReporters
 from mizzen.agent.http import HttpServer, Response
 from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
 from mizzen.agent.name_discovery import NameDiscovery
@@ -51,17 +51,21 @@ class Agent:
         self._settings = settings
         self._started = started
         self._uid = envoy_uid(settings, os.geteuid(), Path("/proc/self/uid_map").read_text())
-        daemon = Daemon(settings.daemon, settings.root_cert, own_mark)
+        each = tuple(Daemon(address, settings.root_cert, own_mark) for address in settings.daemons)
+        daemons = Daemons(each)
         self._secrets = SecretService()
         captures_ipv6 = settings.captures and settings.capture.ipv6
-        self._names = NameDiscovery(daemon, settings.node_id, settings.namespace, captures_ipv6=captures_ipv6)
-        self._certificates = Certificates(settings, daemon, self._publish)
+        self._names = NameDiscovery(
+            daemons, settings.node_id, settings.namespace, captures_ipv6=captures_ipv6
+        )
+        self._certificates = Certificates(settings, daemons, self._publish)
         self._admin = EnvoyAdmin(Path(ADMIN_SOCKET))
         self._readiness = Readiness(
             self._admin, lambda: self._credentials is not None, lambda: self._names.table is not None
         )
-        self._health = HealthReporter(
-            daemon, settings.node_id, lambda: self._credentials, on_answer=self._take_probe
+        self._health = HealthReporters(
+            HealthReporter(daemon, settings.node_id, lambda: self._credentials, on_answer=self._take_probe)
+            for daemon in each
         )
         servers = settings.dns_upstream or configured_servers(RESOLVER_FILE)
         self._upstream = Upstream(servers, own_mark)

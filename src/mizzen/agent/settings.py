@@ -69,7 +69,7 @@ class Settings:
     trust_domain: str
     address: str
     kind: Kind
-    daemon: HostPort
+    daemons: tuple[HostPort, ...]
     root_cert: Path
     token_file: Path | None
     state_dir: Path
@@ -150,6 +150,7 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
         parser.error("--name is needed, or --workload-group, which makes one")
     values["name"] = values["name"] or member_name(values["workload_group"], values["address"])
     values["dns_upstream"] = tuple(values["dns_upstream"])
+    values["daemons"] = tuple(dict.fromkeys(values["daemons"]))
     try:
         tproxy = values["interception"] is Interception.TPROXY
         values["capture"] = take_capture_options(
@@ -180,9 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--trust-domain", default="cluster.local")
     add("--address", required=True, type=_address, help="the workload's IP address")
     add("--kind", type=Kind, default=Kind.SIDECAR, choices=list(Kind), metavar="sidecar|gateway")
-    add("--daemon", required=True, type=host_port, metavar="HOST:PORT", help="the mesh daemon's secure port")
-    add("--root-cert", required=True, type=_path, metavar="FILE", help="PEM root certificates of the mesh")
-    add("--token-file", type=_path, metavar="FILE", help="join token, needed for the first certificate only")
+    _add_daemons(add)
     add("--state-dir", required=True, type=_path, metavar="DIR", help="a folder for this workload alone")
     add(
         "--interception", type=Interception, choices=list(Interception), metavar="redirect|tproxy|none",
@@ -229,6 +228,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--debug", action="store_true", help="log more, tracebacks included")
     add_capture_arguments(parser)
     return parser
+
+
+def _add_daemons(add: Callable[..., object]) -> None:
+    """Who is asked, and how the two sides know each other."""
+    add(
+        "--daemon",
+        dest="daemons",
+        action="append",
+        required=True,
+        type=host_port,
+        metavar="HOST:PORT",
+        help="the mesh daemon's secure port; repeatable: name every daemon of the mesh",
+    )
+    add("--root-cert", required=True, type=_path, metavar="FILE", help="PEM root certificates of the mesh")
+    add("--token-file", type=_path, metavar="FILE", help="join token, needed for the first certificate only")
 
 
 def _add_envoy(add: Callable[..., object]) -> None:

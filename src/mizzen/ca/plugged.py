@@ -44,7 +44,7 @@ def open_authority(
 ) -> Authority:
     """The CA of the folder; makes a root where there is none yet. Raises StateError.
 
-    Only one process may do this at a time: the daemon holds the lock of the state folder.
+    Only one process may do this at a time: the daemon holds a lock of the folder above.
     """
     try:
         present = {entry.name for entry in folder.iterdir()}

@@ -67,7 +67,7 @@ class JoinTokenKey(Secret):
 
     @classmethod
     def open(cls, path: Path, random_bytes: RandomBytes) -> Self:
-        """The key of the file, which is made where there is none. Raises StateError."""
+        """The key of the file, which is made where there is none, by one process at a time. Raises StateError."""
         if not path.exists():
             write_private(path, _encoded(random_bytes(_KEY_BYTES)) + b"\n")
         return cls.load(path)

@@ -36,7 +36,7 @@ class _Duration(click.ParamType[timedelta]):
     "--state-dir",
     type=click.Path(path_type=Path),
     required=True,
-    help="The daemon's state folder, which holds the key that signs tokens.",
+    help="The daemon's state folder, or the one that several share: it holds the key that signs tokens.",
 )
 @click.option("--namespace", required=True, help="The workload's namespace.")
 @click.option("--service-account", default="default", show_default=True, help="Who the workload is to be.")

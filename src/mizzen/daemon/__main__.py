@@ -58,7 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of YAML; repeatable",
     )
     parser.add_argument(
-        "--state-dir", type=Path, required=True, metavar="DIR", help="where the CA's keys live (0700)"
+        "--state-dir", type=Path, required=True, metavar="DIR", help="this daemon's own folder (0700)"
+    )
+    parser.add_argument(
+        "--shared-dir",
+        type=Path,
+        metavar="DIR",
+        help="what several daemons share: the CA's keys, the key of join tokens, registered workloads (default: the state folder)",
     )
     parser.add_argument(
         "--listen", default="127.0.0.1:15012", metavar="HOST:PORT", help="for agents and proxies (TLS)"
@@ -119,6 +125,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
     return Settings(
         config=tuple(parsed.config),
         state_dir=parsed.state_dir,
+        shared_dir=parsed.shared_dir,
         listen_host=listen_host,
         listen_port=listen_port,
         admin_host=admin_host,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, admit
 from mizzen.daemon.views import View, Views
 from mizzen.derive.proxies import proxy_view
@@ -47,12 +46,10 @@ class MeshCatalog:
         db: Database,
         *,
         register: Callable[[UnregisteredError], None] = lambda _unknown: None,
-        left: Callable[[ResourceKey], None] = lambda _key: None,
     ) -> None:
-        """`register` hears of proxies whose workload is not registered (it may raise Rejected), `left` of those that go."""
+        """`register` hears of proxies whose workload is not registered. It may raise Rejected."""
         self._db = db
         self._register = register
-        self._left = left
         self._views = Views(db)
         self._sessions: dict[Session, None] = {}
 
@@ -87,12 +84,6 @@ class MeshCatalog:
         del self._sessions[session]
         self._views.release(session.view)
         self._db.unobserve(proxy_view, *session.proxy.view_key)
-        if not session.proxy.agent:
-            self._left(session.proxy.key)
-
-    def is_connected(self, key: ResourceKey) -> bool:
-        """Whether the proxy of a workload is."""
-        return any(session.proxy.key == key for session in self.sessions)
 
     def take_in(self, observed: Sequence[Observed]) -> list[Session]:
         """What a refresh found. Wakes the sessions that have something new to say, and returns them."""

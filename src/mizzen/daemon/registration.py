@@ -1,12 +1,10 @@
 """Workloads that register themselves through a WorkloadGroup: each gets a WorkloadEntry made of the group's template.
 
-The WorkloadEntry is a file in a folder of the daemon's, which it reads like any other: it can be looked at, and it outlives
-the daemon. It goes when the proxy has been away for a while. Source: Istio's auto-registration.
+The WorkloadEntry is a file in a folder of the daemons', which they read like any other: it can be looked at, it outlives
+the daemon, and a registration with one of them is one with all. It goes when the proxy has been away for a while
+(`daemon.presence`). Source: Istio's auto-registration.
 """
 
-import contextlib
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import WorkloadEntry, WorkloadGroup
 from mizzen.config.validation.hosts import is_address, is_subdomain
 from mizzen.daemon.admission import UnregisteredError
+from mizzen.daemon.presence import ENTRY, stem
 from mizzen.daemon.store import HEALTH_CHECKED
 from mizzen.derive.inputs import RESOURCES
 from mizzen.derive.probes import GROUP_ANNOTATION
@@ -23,30 +22,15 @@ from mizzen.incremental import Database
 from mizzen.xds.catalog import Rejected
 
 FOLDER = "workloads"
-AWAY_SECONDS = 10.0  # a proxy that is away for longer has left (Istio's grace period)
-RETURN_SECONDS = 60.0  # so long those have that were connected to the daemon's predecessor
 
 
 class Registrar:
-    """`later` calls a function after some seconds; `is_connected` tells whether a workload's proxy is there."""
+    """`own`: the daemon's name among those that share the folder."""
 
-    def __init__(
-        self,
-        db: Database,
-        folder: Path,
-        *,
-        later: Callable[[float, Callable[[], None]], object],
-        is_connected: Callable[[ResourceKey], bool],
-    ) -> None:
+    def __init__(self, db: Database, folder: Path, own: str) -> None:
         self._db = db
         self._folder = folder
-        self._later = later
-        self._is_connected = is_connected
-
-    def watch(self) -> None:
-        """Begin to forget those that do not come back. Call it once, on the event loop."""
-        for path in self._folder.glob("*.yaml"):
-            self._later(RETURN_SECONDS, partial(self._forget, path))
+        self._own = own
 
     def register(self, wanted: UnregisteredError) -> None:
         """Write the WorkloadEntry; the proxy finds it when it connects again. Raises Rejected where the group does not
@@ -65,25 +49,12 @@ class Registrar:
             )
         if not is_subdomain(wanted.name) or not is_address(wanted.address):
             raise Rejected(f"{wanted.name!r} at {wanted.address!r} is no name and address of a workload")
-        path = self._path(wanted.namespace, wanted.name)
-        unfinished = path.with_suffix(".unfinished")
+        name = stem(ResourceKey("WorkloadEntry", wanted.namespace, wanted.name))
+        unfinished = (
+            self._folder / f"{name}.{self._own}"
+        )  # the proxy may be asking another daemon at the same time
         unfinished.write_text(yaml.safe_dump(entry(group, wanted.name, wanted.address), sort_keys=False))
-        unfinished.replace(path)
-
-    def left(self, key: ResourceKey) -> None:
-        """The proxy of a workload is gone, perhaps for a moment."""
-        path = self._path(key.namespace, key.name)
-        if path.exists():
-            self._later(AWAY_SECONDS, partial(self._forget, path))
-
-    def _forget(self, path: Path) -> None:
-        namespace, _, name = path.stem.partition("~")
-        if not self._is_connected(ResourceKey("WorkloadEntry", namespace, name)):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-
-    def _path(self, namespace: str, name: str) -> Path:
-        return self._folder / f"{namespace}~{name}.yaml"
+        unfinished.replace(self._folder / f"{name}{ENTRY}")
 
 
 def entry(group: Resource[WorkloadGroup], name: str, address: str) -> dict[str, Any]:

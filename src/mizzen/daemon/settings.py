@@ -9,11 +9,12 @@ class Settings:
     """`config` are the folders of YAML; where two hold the same object the first by path wins.
 
     `admin_fd` is a listening socket that was handed in (the lab opens it outside of its namespaces); `listen` is where
-    agents and proxies connect.
+    agents and proxies connect. Several daemons have a `state_dir` each and one `shared_dir`.
     """
 
     config: tuple[Path, ...]
     state_dir: Path
+    shared_dir: Path | None = None  # None: the state folder
     listen_host: str = "127.0.0.1"
     listen_port: int = 15012
     admin_host: str = "127.0.0.1"
@@ -24,3 +25,8 @@ class Settings:
     trust_domain: str = ""  # "": MeshConfig's at the start, else cluster.local
     certificate_ttl_seconds: int = 24 * 3600
     names: tuple[str, ...] = ()  # further names and addresses in the daemon's certificate
+
+    @property
+    def shared(self) -> Path:
+        """Where the CA, the key of join tokens and the workloads that registered themselves are."""
+        return self.shared_dir or self.state_dir

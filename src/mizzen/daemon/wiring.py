@@ -29,6 +29,9 @@ from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
 from mizzen.daemon.health import HealthService
+from mizzen.daemon.lock import shared_folder
+from mizzen.daemon.presence import FOLDER as PRESENCE
+from mizzen.daemon.presence import Presence
 from mizzen.daemon.refresher import Refresher
 from mizzen.daemon.registration import FOLDER, Registrar
 from mizzen.daemon.settings import Settings
@@ -69,8 +72,9 @@ class Daemon:
         self._clocks = clocks
         self._db = Database()
         self._store = Store(self._db)
-        members = settings.state_dir / FOLDER
-        members.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with shared_folder(settings.shared) as shared:
+            members = shared / FOLDER
+            members.mkdir(mode=0o700, exist_ok=True)
         self._source = FileSource((*settings.config, members))
         self._analysis = LiveAnalysis()
         first = self._source.load()
@@ -83,8 +87,9 @@ class Daemon:
         self._db.set(SETTINGS, "mesh", MeshSettings(self._trust_domain))
 
         self._registry = CollectorRegistry()
-        self._registrar = Registrar(self._db, members, later=_later, is_connected=self._is_connected)
-        self._catalog = MeshCatalog(self._db, register=self._registrar.register, left=self._registrar.left)
+        own_name = clocks.random_bytes(8).hex()
+        self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
+        self._catalog = MeshCatalog(self._db, register=Registrar(self._db, members, own_name).register)
         self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
         self._discovery = DiscoveryService(self._catalog, self._delivery)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
@@ -96,17 +101,21 @@ class Daemon:
         Gauge("pilot_xds", "Connected proxies.", registry=self._registry).set_function(
             lambda: sum(1 for _ in self._catalog.sessions)
         )
+        Gauge(
+            "mizzen_query_runs", "Queries that ran since the start: what changes cost.", registry=self._registry
+        ).set_function(lambda: self._db.runs)
 
     def _build_rpc(self) -> RpcServer:
         settings, clocks = self._settings, self._clocks
-        authority = open_authority(
-            settings.state_dir / "ca",
-            self._trust_domain,
-            now=clocks.wall(),
-            random_bytes=clocks.random_bytes,
-            lifetimes=_lifetimes(settings),
-        )
-        token_key = JoinTokenKey.open(settings.state_dir / KEY_FILE, clocks.random_bytes)
+        with shared_folder(settings.shared) as shared:
+            authority = open_authority(
+                shared / "ca",
+                self._trust_domain,
+                now=clocks.wall(),
+                random_bytes=clocks.random_bytes,
+                lifetimes=_lifetimes(settings),
+            )
+            token_key = JoinTokenKey.open(shared / KEY_FILE, clocks.random_bytes)
         policy = CertificatePolicy(self._trust_domain, self._subject_for, _log_issuance)
         certificates = CertificateService(authority, token_key, policy, clocks.wall)
         served_as = _served_as(self._trust_domain, (settings.listen_host, *settings.names))
@@ -151,12 +160,12 @@ class Daemon:
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 1_000_000)
-            self._registrar.watch()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_source())
                 tasks.create_task(self._refresher.run())
                 tasks.create_task(self._analyser.run())
                 tasks.create_task(self._scraper.run())
+                tasks.create_task(self._presence.run(self._connected))
                 ready()
         finally:
             await self._admin.close()
@@ -177,8 +186,9 @@ class Daemon:
         if objects:
             self._delivery.changed(self._db.revision, objects, concerned)
 
-    def _is_connected(self, key: ResourceKey) -> bool:
-        return self._catalog.is_connected(key)
+    def _connected(self) -> Iterable[ResourceKey]:
+        """The workloads of the proxies that are connected."""
+        return (session.proxy.key for session in self._catalog.sessions)
 
     def _report_health(self, key: ResourceKey, reason: str) -> None:
         if self._store.report_health(key, reason):
@@ -193,10 +203,6 @@ class Daemon:
         return Subject(
             found.owner, found.namespace, found.canonical_name, found.canonical_revision, "Kubernetes"
         )
-
-
-def _later(seconds: float, work: Callable[[], None]) -> object:
-    return asyncio.get_running_loop().call_later(seconds, work)
 
 
 def _valid_trust_domain(name: str) -> str:

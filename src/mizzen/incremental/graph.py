@@ -41,6 +41,7 @@ class Graph:
 
     def __init__(self, max_nesting: int = MAX_NESTING) -> None:
         self.revision = 0
+        self.runs = 0  # of queries, since the beginning: what all changes together cost
         self._tables: defaultdict[Definition, dict[Any, Node]] = defaultdict(dict)
         self._due: dict[Node, None] = {}  # observed, and stale or new
         self._orphans: dict[Node, None] = {}  # lost a reader or an observer, or never had one
@@ -174,6 +175,7 @@ class Graph:
         frame.verifying, frame.restart, frame.running = False, False, True
         outer, self._frame = self._frame, frame
         self._nesting += 1
+        self.runs += 1
         try:
             value = node.definition.function(self, *node.key)
         except Exception as error:  # noqa: BLE001 - whatever a query raises is remembered as its value

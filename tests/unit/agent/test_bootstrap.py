@@ -51,6 +51,18 @@ def test_a_daemon_with_a_name_is_resolved_again_and_again():
     assert clusters(bootstrap("--daemon", "mesh.example:15012"))["xds-grpc"]["type"] == "STRICT_DNS"
 
 
+def test_every_daemon_is_an_endpoint_and_a_broken_stream_goes_to_the_next():
+    cluster = clusters(bootstrap("--daemon", "10.0.0.7:15013", "--daemon", "10.0.0.1:15012"))["xds-grpc"]
+    (locality,) = cluster["load_assignment"]["endpoints"]
+    addresses = [each["endpoint"]["address"]["socket_address"] for each in locality["lb_endpoints"]]
+    assert addresses == [
+        {"address": "10.0.0.1", "port_value": 15012},
+        {"address": "10.0.0.7", "port_value": 15013},
+    ]
+    assert cluster["type"] == "STATIC"
+    assert cluster.get("lb_policy", "ROUND_ROBIN") == "ROUND_ROBIN"
+
+
 def test_paths_are_relative_to_the_folder_in_which_envoy_works():
     document = bootstrap()
     endpoint = clusters(document)["sds-grpc"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0][

@@ -1,5 +1,6 @@
 """Calls to the daemon, and what is said when they fail."""
 
+import socket
 from datetime import timedelta
 
 import pytest
@@ -8,9 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mizzen.agent.credentials import Credentials, PrivateKeyPem
-from mizzen.agent.daemon import Daemon, DaemonError
+from mizzen.agent.daemon import Daemon, DaemonError, Daemons
 from mizzen.agent.settings import HostPort
 from mizzen.proto.api import (
+    DeltaDiscoveryRequest,
+    DeltaDiscoveryResponse,
     HealthReport,
     HealthReportResponse,
     IstioCertificateRequest,
@@ -19,6 +22,7 @@ from mizzen.proto.api import (
 from tests.support import agent_mesh
 
 HEALTH = "/mizzen.v1.AgentService/ReportHealth"
+DISCOVERY = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 CERTIFICATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 
 
@@ -76,3 +80,46 @@ async def test_roots_that_are_missing_or_broken(mesh, tmp_path):
     (tmp_path / "root.pem").unlink()
     with pytest.raises(DaemonError, match=r"cannot read the root certificates .*root.pem: No such file"):
         await client(mesh).call(HEALTH, HealthReport(), HealthReportResponse)
+
+
+@pytest.fixture
+def away(mesh):
+    """A daemon of the mesh that has died: nobody listens there."""
+    return Daemon(HostPort("127.0.0.1", agent_mesh.free_port()), mesh.folder / "root.pem")
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.99])
+async def test_whoever_is_drawn_first_the_daemon_that_lives_answers(mesh, away, chance):
+    daemons = Daemons((away, client(mesh)), lambda: chance)
+    shown, report = credentials(mesh), HealthReport(node_id="n", healthy=True)
+    await daemons.call(HEALTH, report, HealthReportResponse, credentials=shown)
+    assert mesh.health == [(True, "")]
+    opened = daemons.stream(DISCOVERY, DeltaDiscoveryRequest, DeltaDiscoveryResponse, shown)
+    async with opened as stream:
+        await stream.send_message(DeltaDiscoveryRequest(type_url="x", node={"id": "n"}))
+        assert (await stream.recv_message()).type_url == "x"
+        await stream.end()
+
+
+async def test_a_daemon_that_accepts_and_says_nothing_is_passed_over(mesh, monkeypatch):
+    monkeypatch.setattr("mizzen.agent.daemon._CONNECT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        hung = Daemon(HostPort("127.0.0.1", mute.getsockname()[1]), mesh.folder / "root.pem")
+        daemons = Daemons((hung, client(mesh)), lambda: 0.0)
+        report = HealthReport(node_id="n", healthy=True)
+        await daemons.call(HEALTH, report, HealthReportResponse, credentials=credentials(mesh))
+    assert mesh.health == [(True, "")]
+
+
+async def test_who_refuses_is_not_asked_about_at_another_daemon(mesh, away):
+    with pytest.raises(DaemonError, match="answered: who are you") as caught:
+        await Daemons((client(mesh), away), lambda: 0.0).call(
+            CERTIFICATE, IstioCertificateRequest(), IstioCertificateResponse
+        )
+    assert caught.value.refused
+
+
+async def test_where_all_are_away_each_is_named(away):
+    other = Daemon(HostPort("127.0.0.1", agent_mesh.free_port()), away.root_cert)
+    with pytest.raises(DaemonError, match=f"{away.address} cannot be .*; .*{other.address} cannot be"):
+        await Daemons((away, other), lambda: 0.0).call(HEALTH, HealthReport(), HealthReportResponse)

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from mizzen.agent.daemon import DaemonError
-from mizzen.agent.health import DRAINING, Health, HealthReporter
+from mizzen.agent.health import DRAINING, Health, HealthReporter, HealthReporters
 from mizzen.proto.api import HealthReportResponse
 from tests.support.agent_mesh import until
 
@@ -66,3 +68,28 @@ async def test_each_answer_tells_how_the_application_is_to_be_asked():
     reporter = HealthReporter(daemon, "node", lambda: None, on_answer=told.append)
     await reporter.report()
     assert told == [daemon.probe]
+
+
+async def test_every_daemon_hears_it_and_none_waits_for_one_that_is_away():
+    here, away = StandIn(), StandIn()
+    away.away = 2
+    reporters = HealthReporters(
+        HealthReporter(daemon, "node", lambda: None, chance=lambda: 0.0) for daemon in (away, here)
+    )
+    task = asyncio.create_task(reporters.run())
+    reporters.set(READY)
+    await until(lambda: here.heard)
+    assert (away.heard, reporters.health) == ([], READY)
+    await until(lambda: away.heard)
+    assert here.heard == away.heard == [(True, "")]
+    await ended(task)
+
+
+async def test_the_last_report_reaches_the_others_of_a_daemon_that_is_away():
+    here, away = StandIn(), StandIn()
+    away.away = 1
+    reporters = HealthReporters(HealthReporter(daemon, "node", lambda: None) for daemon in (away, here))
+    reporters.set(DRAINING)
+    with pytest.raises(DaemonError, match="cannot be reached"):
+        await reporters.report()
+    assert here.heard == [(False, "draining")]

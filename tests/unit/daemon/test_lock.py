@@ -1,10 +1,11 @@
 """The state folder: one daemon at a time, for the owner's eyes."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from mizzen.daemon.lock import state_folder
+from mizzen.daemon.lock import shared_folder, state_folder
 from mizzen.errors import UserError
 
 
@@ -57,3 +58,31 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr("mizzen.daemon.lock.os.open", full)
     assert "(No space left on device): choose another with --state-dir, or free the disk" in refusal(tmp_path)
+
+
+def test_what_is_shared_is_had_by_one_at_a_time(tmp_path):
+    entered, order = threading.Event(), []
+
+    def second() -> None:
+        entered.set()
+        with shared_folder(tmp_path / "shared"):
+            order.append("second")
+
+    with shared_folder(tmp_path / "shared") as path:
+        assert path.stat().st_mode & 0o777 == 0o700
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        entered.wait()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+
+
+def test_a_shared_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"cannot write to the shared folder .*--shared-dir"),
+        shared_folder(tmp_path / "file" / "x"),
+    ):
+        pass

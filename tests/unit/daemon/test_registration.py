@@ -8,7 +8,7 @@ from mizzen.config.decode import decode
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import WorkloadEntry
 from mizzen.daemon.admission import UnregisteredError
-from mizzen.daemon.registration import AWAY_SECONDS, RETURN_SECONDS, Registrar
+from mizzen.daemon.registration import Registrar
 from mizzen.model.identity import SpiffeId
 from mizzen.xds.catalog import Rejected
 from tests.support.mesh import Mesh
@@ -33,14 +33,7 @@ KEY = ResourceKey("WorkloadEntry", "shop", "cart-10-0-0-9")
 class World:
     def __init__(self, folder: Path, group: str = GROUP) -> None:
         self.folder = folder
-        self.waiting: list = []
-        self.connected: set[ResourceKey] = set()
-        self.registrar = Registrar(
-            Mesh(group).db,
-            folder,
-            later=lambda seconds, work: self.waiting.append((seconds, work)),
-            is_connected=self.connected.__contains__,
-        )
+        self.registrar = Registrar(Mesh(group).db, folder, "a")
 
     def register(self, account: str = "cart", name: str = KEY.name, group: str = "cart") -> None:
         identity = SpiffeId("cluster.local", "shop", account)
@@ -51,13 +44,6 @@ class World:
         errors = [each for decoded in found for each in decoded.diagnostics if each.severity.value == "error"]
         assert errors == []
         return {each.resource.key: each.resource for decoded in found for each in decoded.located}
-
-    def time_passes(self) -> list[float]:
-        """Everything that waits is done; answers how long it waited."""
-        waiting, self.waiting = self.waiting, []
-        for _, work in waiting:
-            work()
-        return [seconds for seconds, _ in waiting]
 
 
 @pytest.fixture
@@ -99,24 +85,4 @@ def test_who_may_not_join_is_told_why(world, wanted, reason):
 
 def test_who_names_no_group_is_not_registered(world):
     world.register(group="")
-    assert world.entries() == {}
-
-
-def test_a_proxy_that_comes_back_keeps_its_entry_and_one_that_does_not_loses_it(world):
-    world.register()
-    world.registrar.left(KEY)
-    world.connected.add(KEY)
-    assert world.time_passes() == [AWAY_SECONDS]
-    assert set(world.entries()) == {KEY}
-    world.connected.clear()
-    world.registrar.left(KEY)
-    world.time_passes()
-    assert world.entries() == {}
-
-
-def test_after_a_restart_of_the_daemon_members_have_time_to_come_back(world):
-    world.register()
-    world.registrar.watch()
-    assert set(world.entries()) == {KEY}
-    assert world.time_passes() == [RETURN_SECONDS]
     assert world.entries() == {}
