@@ -19,6 +19,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +259,17 @@ class Proxy:
             self.synced_at = time.monotonic()
 
 
+@dataclass(slots=True)
+class Taken:
+    """Of one type, since the mark: when the first proxy took something, and each proxy its latest."""
+
+    first: float
+    last: dict[int, float]
+
+
+_NONE = Taken(0.0, {})
+
+
 class Fleet:
     """All proxies of this process, and what they took since the last mark."""
 
@@ -272,7 +285,7 @@ class Fleet:
         self._waiting: Callable[[], Any] | None = None
         self._deadline = 0.0
         self._commands = b""
-        self.mark("", "")
+        self.mark()
 
     def subscription(self, type_url: str, names: Sequence[str]) -> bytes:
         """Encoded once for all proxies of the same content."""
@@ -294,17 +307,18 @@ class Fleet:
         self.responses += 1
         self.resources += len(content.versions)
         self.bytes += size_bytes
-        if content.type_url == self._type_url and (not self._name or self._name in content.versions):
-            now = self.acks[id(proxy)] = time.monotonic()
-            self.first_ack = self.first_ack or now
+        if not self._name or self._name in content.versions:
+            taken = self._taken.get(content.type_url)
+            if taken is None:
+                taken = self._taken[content.type_url] = Taken(time.monotonic(), {})
+            taken.last[id(proxy)] = time.monotonic()
 
     # --- orders
 
-    def mark(self, type_url: str, name: str) -> dict[str, Any]:
-        """Count anew: who takes a response of this type (that holds this name, if one is given)."""
-        self._type_url, self._name = type_url, name
-        self.acks: dict[int, float] = {}  # proxy -> when it took the latest
-        self.first_ack = 0.0
+    def mark(self, name: str = "") -> dict[str, Any]:
+        """Count anew what is taken (of responses that hold this name, if one is given)."""
+        self._name = name
+        self._taken: dict[str, Taken] = {}
         self.losses: dict[str, int] = {}
         self.responses = self.bytes = self.resources = 0
         return {}
@@ -358,8 +372,13 @@ class Fleet:
         times = [proxy.synced_at for proxy in self.proxies if proxy.synced_at]
         return {"synced": len(times), "last": max(times, default=0.0)}
 
-    def taken(self) -> dict[str, Any]:
-        return {"count": len(self.acks), "first": self.first_ack, "last": max(self.acks.values(), default=0.0)}
+    def taken(self, type_url: str) -> dict[str, Any]:
+        taken = self._taken.get(type_url, _NONE)
+        return {
+            "count": len(taken.last),
+            "first": taken.first,
+            "last": max(taken.last.values(), default=0.0),
+        }
 
     def status(self) -> dict[str, Any]:
         used = os.times()
@@ -406,9 +425,11 @@ class Fleet:
             _answer(getattr(self, what)(**arguments))
 
     def _await(self, count: int, seconds: float, what: str) -> None:
-        """Answer when `count` proxies are synced, or have taken something since the mark; or after `seconds`."""
-        number = (lambda: self.synced()["synced"]) if what == "synced" else (lambda: len(self.acks))
-        answer = self.synced if what == "synced" else self.taken
+        """Answer when `count` proxies are synced, or have taken something of a type; or after `seconds`."""
+        if what == "synced":
+            answer, number = self.synced, lambda: self.synced()["synced"]
+        else:
+            answer, number = partial(self.taken, what), lambda: len(self._taken.get(what, _NONE).last)
         self._deadline = time.monotonic() + seconds
         self._waiting = (
             lambda: answer() if number() >= count or time.monotonic() >= self._deadline else None

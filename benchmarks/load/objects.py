@@ -9,7 +9,7 @@ from benchmarks.load.layout import Endpoint, Layout, Service
 Document = dict[str, Any]
 
 ROOT = "istio-system"
-_ENDPOINTS = IPv4Address("10.0.0.1")
+_ENDPOINTS = IPv4Address("127.1.0.1")  # nothing of it leaves the machine, whoever calls it
 _CLUSTER_IPS = IPv4Address("172.16.0.1")
 
 

@@ -48,15 +48,24 @@ class Refresher:
         self._clock = clock
         self._sleep = sleep
         self._wanted = asyncio.Event()
+        self._requested_at: float | None = None  # the oldest change that is not committed yet
 
     def request(self) -> None:
+        if self._requested_at is None:
+            self._requested_at = self._clock()
         self._wanted.set()
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long the oldest change has waited to be committed."""
+        return 0.0 if self._requested_at is None else self._clock() - self._requested_at
 
     async def run(self) -> None:
         """For ever."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._requested_at = None
             started = self._clock()
             objects = self._revisions.commit()
             self._take_in(await self._refresh(), objects)

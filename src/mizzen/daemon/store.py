@@ -57,6 +57,11 @@ class Store:
         else:
             self._pending[source, key] = value
 
+    @property
+    def waiting(self) -> int:
+        """How many entries wait to be committed."""
+        return len(self._pending)
+
     def commit(self) -> tuple[ResourceKey, ...]:
         """Make one revision of what was collected. Returns the objects that it changes."""
         pending, self._pending = self._pending, {}

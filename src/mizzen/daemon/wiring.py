@@ -98,12 +98,21 @@ class Daemon:
         self._rpc = self._build_rpc()
         self._status = self._build_status()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
-        Gauge("pilot_xds", "Connected proxies.", registry=self._registry).set_function(
-            lambda: sum(1 for _ in self._catalog.sessions)
-        )
-        Gauge(
-            "mizzen_query_runs", "Queries that ran since the start: what changes cost.", registry=self._registry
-        ).set_function(lambda: self._db.runs)
+        self._gauges()
+
+    def _gauges(self) -> None:
+        """What is so at the moment that somebody asks."""
+        for name, meaning, value in (
+            ("pilot_xds", "Connected proxies.", lambda: sum(1 for _ in self._catalog.sessions)),
+            ("mizzen_query_runs", "Queries that ran since the start: what changes cost.", lambda: self._db.runs),
+            ("mizzen_waiting_changes", "Objects whose change is not computed yet.", lambda: self._store.waiting),
+            (
+                "mizzen_oldest_change_seconds",
+                "How long the oldest change waits to be computed.",
+                lambda: self._refresher.waiting_seconds,
+            ),
+        ):
+            Gauge(name, meaning, registry=self._registry).set_function(value)
 
     def _build_rpc(self) -> RpcServer:
         settings, clocks = self._settings, self._clocks
