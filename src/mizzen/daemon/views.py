@@ -1,54 +1,41 @@
 """Views: what the proxies that share a configuration should hold, observed once and kept as a snapshot.
 
-Views share, too: the endpoints of a namespace are one `Collection` and one mapping, however many views hold it.
+What views have in common exists once. A view names a ResourceSet for what is its own and one for what it shares; sets
+with the same members, whoever listed them, are one Collection with one mapping. So a mesh in which everybody sees
+everything holds its clusters once, and a change of one is one change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 from mizzen.incremental import Database, Failure, Observed
 from mizzen.model.proxy import ProxyView
 from mizzen.translate.built import ResourceRef, resource
 from mizzen.translate.bundle import ResourceSet, bundle, members
-from mizzen.xds.resource import NOTHING, DiscoveryResource, Snapshot
+from mizzen.xds.resource import NOTHING, DiscoveryResource, Layers, Snapshot
+
+_State = Mapping[str, DiscoveryResource]
 
 
 class Collection:
-    """The resources of one ResourceSet, by name. `resources` is replaced, never changed.
+    """Some resources of one type, by name. `resources` is replaced, never changed.
 
     A resource whose query failed keeps its last good version (`failures` says why); a new one is left out. `before` is
     what the first user held until now: a failure does not take it away.
     """
 
-    def __init__(self, db: Database, key: ResourceSet, before: Mapping[str, DiscoveryResource]) -> None:
-        self.key = key
-        self.users = 0
-        self.refs: dict[str, ResourceRef] = {}
+    def __init__(self, db: Database, refs: tuple[ResourceRef, ...], before: _State) -> None:
+        self.key = refs
+        self.users: set[Listing] = set()
+        self.refs = {ref.name: ref for ref in refs}
         self.failures: dict[str, Failure] = {}
-        self.resources = before
+        self.resources: _State = {name: before[name] for name in self.refs if name in before}
         self._db = db
-        db.observe(members, key)
-        self.relist()
+        self.take({ref.name: db.follow(resource, ref) for ref in refs})
 
-    def relist(self) -> tuple[set[ResourceRef], set[ResourceRef]]:
-        """Take in a changed list of members. Returns those that came and those that left."""
-        listed = self._db.result(members, self.key)
-        if isinstance(listed, Failure):
-            self.failures[""] = listed
-            return set(), set()
-        self.failures.pop("", None)
-        before, after = set(self.refs.values()), set(listed)
-        for ref in after - before:
-            self._db.observe(resource, ref)
-        for ref in before - after:
-            self._db.unobserve(resource, ref)
-        self.refs = {ref.name: ref for ref in listed}
-        gone = dict.fromkeys(name for name in self.resources if name not in self.refs)
-        self.take({**gone, **{ref.name: self._db.result(resource, ref) for ref in after - before}})
-        return after - before, before - after
-
-    def take(self, made: Mapping[str, DiscoveryResource | Failure | None]) -> None:
-        """Take in what became of these resources; None: gone."""
-        changed: dict[str, DiscoveryResource | None] = {}
+    def take(self, made: Mapping[str, DiscoveryResource | Failure]) -> None:
+        """Take in what became of these resources."""
+        changed: dict[str, DiscoveryResource] = {}
         for name, found in made.items():
             self.failures.pop(name, None)
             if isinstance(found, Failure):
@@ -56,13 +43,32 @@ class Collection:
             elif found != self.resources.get(name):
                 changed[name] = found
         if changed:
-            merged = {**self.resources, **changed}
-            self.resources = {name: found for name, found in merged.items() if found is not None}
+            self.resources = {**self.resources, **changed}
 
     def close(self) -> None:
-        for ref in self.refs.values():
+        for ref in self.key:
             self._db.unobserve(resource, ref)
-        self._db.unobserve(members, self.key)
+
+
+class Listing:
+    """The members of one ResourceSet, and the collection of these. `before` is what its first user held instead: it stays
+    in force while the list cannot be made.
+    """
+
+    def __init__(self, key: ResourceSet, before: _State) -> None:
+        self.key = key
+        self.users: set[View] = set()
+        self.collection: Collection | None = None
+        self.failure: Failure | None = None  # of the list: the collection stays as it was
+        self._before = before
+
+    @property
+    def is_own(self) -> bool:
+        return self.key.common is None
+
+    @property
+    def resources(self) -> _State:
+        return self.collection.resources if self.collection else self._before
 
 
 class View:
@@ -71,35 +77,28 @@ class View:
     def __init__(self, key: ProxyView) -> None:
         self.key = key
         self.users = 0
-        self.collections: dict[str, Collection] = {}  # by type
-        self.failure: Failure | None = None  # of the bundle: the collections stay as they were
+        self.listings: dict[str, tuple[Listing, ...]] = {}  # by type: its own before what it shares
+        self.failure: Failure | None = None  # of the bundle: the listings stay as they were
         self.snapshot = Snapshot(0, {})
 
     def ref(self, type_url: str, name: str) -> ResourceRef | None:
-        found = self.collections.get(type_url)
-        return found.refs.get(name) if found else None
-
-    def resources(self, type_url: str) -> Mapping[str, DiscoveryResource]:
-        found = self.collections.get(type_url)
-        return found.resources if found else NOTHING
-
-    def renew(self, revision: int) -> bool:
-        """Make a new snapshot if anything is different. Mappings of types that are not stay the same objects."""
-        held, snapshot = self.collections, self.snapshot.resources
-        if len(held) == len(snapshot) and all(snapshot.get(t) is c.resources for t, c in held.items()):
-            return False
-        self.snapshot = Snapshot(revision, {type_url: found.resources for type_url, found in held.items()})
-        return True
+        for listing in self.listings.get(type_url, ()):
+            if listing.collection and name in listing.collection.refs:
+                return listing.collection.refs[name]
+        return None
 
 
 class Views:
-    """All views that connected proxies need. A view, and a collection, lives as long as somebody uses it."""
+    """All views that connected proxies need. A view, and what it is made of, lives as long as somebody uses it."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._views: dict[ProxyView, View] = {}
-        self._collections: dict[ResourceSet, Collection] = {}
+        self._listings: dict[ResourceSet, Listing] = {}
+        self._collections: dict[tuple[ResourceRef, ...], Collection] = {}
         self._holders: dict[ResourceRef, set[Collection]] = {}
+        # By the identities of the layers, which they hold.
+        self._layers: WeakValueDictionary[tuple[int, int], Layers] = WeakValueDictionary()
 
     def __iter__(self) -> Iterator[View]:
         return iter(self._views.values())
@@ -109,17 +108,20 @@ class Views:
         for view in self._views.values():
             if view.failure is not None:
                 yield "", "", view.failure
+        for listing in self._listings.values():
+            if listing.failure is not None:
+                yield listing.key.type_url, "", listing.failure
         for collection in self._collections.values():
             for name, failure in collection.failures.items():
-                yield collection.key.type_url, name, failure
+                yield collection.refs[name].type_url, name, failure
 
     def acquire(self, key: ProxyView) -> View:
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = View(key)
-            self._db.observe(bundle, key)
+            self._db.follow(bundle, key)
             self._rebundle(view)
-            view.renew(self._db.revision)
+            self._renew(view)
         view.users += 1
         return view
 
@@ -128,18 +130,21 @@ class Views:
         if view.users == 0:
             del self._views[view.key]
             self._db.unobserve(bundle, view.key)
-            for collection in view.collections.values():
-                self._release(collection)
+            for listings in view.listings.values():
+                self._leave(view, listings)
 
     def take_in(self, observed: Sequence[Observed]) -> set[View]:
         """What a refresh of the database found. Returns the views whose snapshot is another now."""
+        concerned: set[View] = set()
         for query, key in observed:
             if query is bundle and key[0] in self._views:
                 self._rebundle(self._views[key[0]])
-            elif query is members and key[0] in self._collections:
-                self._relist(self._collections[key[0]])
-        # Only now is it known who holds what: a resource that left its lists is reported, too.
-        changed: dict[Collection, dict[str, DiscoveryResource | Failure | None]] = {}
+                concerned.add(self._views[key[0]])
+        for query, key in observed:
+            if query is members and key[0] in self._listings:
+                concerned |= self._relist(self._listings[key[0]]).users
+        # Only now is it known who holds what.
+        changed: dict[Collection, dict[str, DiscoveryResource | Failure]] = {}
         for query, key in observed:
             if query is resource and (holders := self._holders.get(key[0])):
                 made = self._db.result(resource, *key)
@@ -147,7 +152,29 @@ class Views:
                     changed.setdefault(collection, {})[key[0].name] = made
         for collection, resources in changed.items():
             collection.take(resources)
-        return {view for view in self._views.values() if view.renew(self._db.revision)}
+            concerned.update(*(listing.users for listing in collection.users))
+        return {view for view in concerned if self._renew(view)}
+
+    def _renew(self, view: View) -> bool:
+        """Make a new snapshot if anything is different. States of types that are not stay the same objects."""
+        states = {type_url: self._state(listings) for type_url, listings in view.listings.items()}
+        held = view.snapshot.resources
+        if len(held) == len(states) and all(held.get(type_url) is state for type_url, state in states.items()):
+            return False
+        view.snapshot = Snapshot(self._db.revision, states)
+        return True
+
+    def _state(self, listings: tuple[Listing, ...]) -> _State:
+        """Of what a view holds of a type. Equal layers are the same object, so that what changed is computed once."""
+        filled = [listing.resources for listing in listings if listing.resources]
+        if len(filled) < 2:
+            return filled[0] if filled else NOTHING
+        own, common = filled
+        key = id(own), id(common)
+        layers = self._layers.get(key)
+        if layers is None:
+            layers = self._layers[key] = Layers(own, common)
+        return layers
 
     def _rebundle(self, view: View) -> None:
         made = self._db.result(bundle, view.key)
@@ -155,40 +182,64 @@ class Views:
             view.failure = made
             return
         view.failure = None
-        before = view.collections
-        view.collections = {
-            found.type_url: self._acquire(found, view.resources(found.type_url)) for found in made.sets
-        }
-        for collection in before.values():
-            self._release(collection)
+        before, view.listings = view.listings, {}
+        held = {(type_url, each.is_own): each.resources for type_url in before for each in before[type_url]}
+        for key in made.sets:
+            entered = self._enter(view, key, held.get((key.type_url, key.common is None), NOTHING))
+            view.listings[key.type_url] = (*view.listings.get(key.type_url, ()), entered)
+        kept = {listing for listings in view.listings.values() for listing in listings}
+        for listings in before.values():
+            self._leave(view, [listing for listing in listings if listing not in kept])
 
-    def _acquire(self, key: ResourceSet, before: Mapping[str, DiscoveryResource]) -> Collection:
-        collection = self._collections.get(key)
+    def _enter(self, view: View, key: ResourceSet, before: _State) -> Listing:
+        listing = self._listings.get(key)
+        if listing is None:
+            listing = self._listings[key] = Listing(key, before)
+            self._db.follow(members, key)
+            self._relist(listing)
+        listing.users.add(view)
+        return listing
+
+    def _leave(self, view: View, listings: Iterable[Listing]) -> None:
+        for listing in listings:
+            listing.users.discard(view)
+            if not listing.users:
+                del self._listings[listing.key]
+                self._db.unobserve(members, listing.key)
+                self._drop(listing)
+
+    def _relist(self, listing: Listing) -> Listing:
+        """Take in what the list names now."""
+        listed = self._db.result(members, listing.key)
+        if isinstance(listed, Failure):
+            listing.failure = listed
+            return listing
+        listing.failure = None
+        old = listing.collection
+        if old is not None and old.key == listed:
+            return listing
+        collection = self._collections.get(listed)
         if collection is None:
-            collection = self._collections[key] = Collection(self._db, key, before)
-            self._hold(collection, collection.refs.values())
-        collection.users += 1
-        return collection
+            collection = self._collections[listed] = Collection(self._db, listed, listing.resources)
+            for ref in listed:
+                self._holders.setdefault(ref, set()).add(collection)
+        collection.users.add(listing)
+        self._drop(listing)
+        listing.collection = collection
+        return listing
 
-    def _release(self, collection: Collection) -> None:
-        collection.users -= 1
-        if collection.users == 0:
-            del self._collections[collection.key]
-            self._let_go(collection, collection.refs.values())
-            collection.close()
-
-    def _relist(self, collection: Collection) -> None:
-        came, left = collection.relist()
-        self._hold(collection, came)
-        self._let_go(collection, left)
-
-    def _hold(self, collection: Collection, refs: Iterable[ResourceRef]) -> None:
-        for ref in refs:
-            self._holders.setdefault(ref, set()).add(collection)
-
-    def _let_go(self, collection: Collection, refs: Iterable[ResourceRef]) -> None:
-        for ref in refs:
+    def _drop(self, listing: Listing) -> None:
+        """The listing no longer uses its collection."""
+        collection, listing.collection = listing.collection, None
+        if collection is None:
+            return
+        collection.users.discard(listing)
+        if collection.users:
+            return
+        del self._collections[collection.key]
+        for ref in collection.key:
             holders = self._holders[ref]
             holders.discard(collection)
             if not holders:
                 del self._holders[ref]
+        collection.close()

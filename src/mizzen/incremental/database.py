@@ -184,6 +184,17 @@ class Database(Graph):
             self._reported[node] = _UNREPORTED
             self._due[node] = None
 
+    def follow(self, query: Query[P, R], *key: P.args, **named: P.kwargs) -> R | Failure:
+        """Observe, and take the value now: what `refresh` reports of it is only what comes later."""
+        self.observe(query, *key, **named)
+        node = self._tables[query][key]
+        if node.stale:
+            self._pull(node)
+        if self._reported[node] is _UNREPORTED:
+            self._reported[node] = node.value
+            self._due.pop(node, None)
+        return cast("R | Failure", node.value)
+
     def unobserve(self, query: Query[P, R], *key: P.args, **named: P.kwargs) -> None:
         """Take back one `observe`. ValueError if there was none."""
         self._forbid_in_query("unobserve")

@@ -3,7 +3,7 @@
 A changed endpoint, route or policy re-runs the query of its resource and leaves the bundle alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from mizzen.translate.listeners.outbound.http_proxy import http_proxy
 from mizzen.translate.listeners.outbound.listener import outbound_listener
 from mizzen.translate.listeners.outbound.plan import PlannedListener, planned_listeners
 from mizzen.translate.name_table import NAME_TABLE, name_tables
-from mizzen.translate.patches.resources import Patching, is_patched, patched_refs
+from mizzen.translate.patches.resources import Patching, added_refs, is_patched, patched_refs
 from mizzen.translate.patches.settings import in_force
 from mizzen.translate.routes import all_ports_routes, http_proxy_routes, sidecar_routes, sniffed_routes
 from mizzen.translate.secrets import client_secrets, gateway_secrets, ingress_secrets, sidecar_secrets
@@ -43,12 +43,12 @@ from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
 @dataclass(frozen=True, slots=True)
 class ResourceSet:
-    """All resources of one type that a proxy should hold: some of its own, and those of a query that it has in common
-    with many others. Views that differ elsewhere have equal sets, which are kept once.
+    """Resources of one type that a proxy should hold: a view's own, or those of a query that it has in common with many
+    others. Views that differ elsewhere have equal sets, which are kept once.
     """
 
     type_url: str
-    own: tuple[ResourceRef, ...]
+    own: tuple[ResourceRef, ...] = ()
     common: Any = None  # Query[..., tuple[ResourceRef, ...]]; of other types, too
     arguments: tuple[Any, ...] = ()
     patching: Patching | None = None  # what EnvoyFilters and the proxy's settings change in it
@@ -56,7 +56,7 @@ class ResourceSet:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The resources of one view, a set for each type."""
+    """The resources of one view: for a type the set of its own, which goes first, and the set that it shares."""
 
     sets: tuple[ResourceSet, ...]
 
@@ -66,7 +66,7 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
     """Everything that proxies of a view should hold."""
     scope = outbound_scope(db, view.kind, view.namespace, view.labels)
     if view.agent:
-        return Bundle((ResourceSet(NAME_TABLE, (), name_tables, (scope,)),))
+        return Bundle((ResourceSet(NAME_TABLE, common=name_tables, arguments=(scope,)),))
     own = [ResourceRef(CLUSTER, names.BLACK_HOLE, passthrough.black_hole_cluster, ())]
     if view.binding is None:
         own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, passthrough.passthrough_cluster, ()))
@@ -88,22 +88,27 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
             own += _http_proxy(db, scope, view.binding.address, view.binding.http_proxy_port)
     filters = envoy_filters_for(db, view.namespace, view.labels)
     patching = Patching(filters, view.kind, in_force(mesh_config(db), view.settings))
-    return Bundle(
-        tuple(
-            ResourceSet(
-                type_url,
-                tuple(ref for ref in own if ref.type_url == type_url),
-                *common.get(type_url, (None, ())),
-                patching if is_patched(db, patching, type_url) else None,
-            )
-            for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET)
-        )
-    )
+    return Bundle(tuple(_sets(db, own, common, patching)))
+
+
+def _sets(
+    db: Database,
+    own: Iterable[ResourceRef],
+    common: Mapping[str, tuple[Any, tuple[Any, ...]]],
+    patching: Patching,
+) -> Iterator[ResourceSet]:
+    for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET):
+        refs = tuple(ref for ref in own if ref.type_url == type_url)
+        patches = patching if is_patched(db, patching, type_url) else None
+        if refs or patches or type_url not in common:
+            yield ResourceSet(type_url, refs, patching=patches)
+        if type_url in common:
+            yield ResourceSet(type_url, (), *common[type_url], patches)
 
 
 @query
 def members(db: Database, resources: ResourceSet) -> tuple[ResourceRef, ...]:
-    """The resources of a set; names are unique: the first of a name holds."""
+    """The resources of a set; names are unique: the first of a name holds. What patches add is the view's own."""
     unique = {ref.name: ref for ref in reversed(resources.own)}
     for ref in resources.common(db, *resources.arguments) if resources.common else ():
         if ref.type_url == resources.type_url:
@@ -111,6 +116,8 @@ def members(db: Database, resources: ResourceSet) -> tuple[ResourceRef, ...]:
     refs = tuple(unique.values())
     if resources.patching is not None:
         refs = tuple(patched_refs(db, resources.patching, resources.type_url, refs))
+        if resources.common is None:
+            refs += tuple(added_refs(db, resources.patching, resources.type_url))
     return refs
 
 

@@ -1,9 +1,10 @@
 """What discovery moves: a resource that was encoded once, and the set of them that one kind of proxy should hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from types import MappingProxyType
+from typing import Any
 
 from mizzen.xds import encoding
 
@@ -59,6 +60,42 @@ def stand_in(type_url: str, name: str) -> DiscoveryResource:
     """The empty resource for a name that does not exist: field 1 of either message is its name."""
     assert type_url in STAND_IN_TYPES
     return DiscoveryResource(type_url, name, ABSENT, encoding.string_field(1, name))
+
+
+class Layers(Mapping[str, DiscoveryResource]):
+    """Resources of one type in two layers: what is a view's own lies over what it shares with others, and hides what has
+    the same name there. Never changed; compared by identity, as all states are.
+    """
+
+    __slots__ = ("__weakref__", "_size", "common", "own")
+
+    def __init__(self, own: Mapping[str, DiscoveryResource], common: Mapping[str, DiscoveryResource]) -> None:
+        self.own = own
+        self.common = common
+        self._size = len(common) + sum(name not in common for name in own)
+
+    def __getitem__(self, name: str) -> DiscoveryResource:
+        found = self.get(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = self.own.get(name)
+        return self.common.get(name, default) if found is None else found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in self.common
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        yield from (name for name in self.common if name not in self.own)
+
+    def __len__(self) -> int:
+        return self._size
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -80,13 +80,17 @@ def is_patched(db: Database, patching: Patching, type_url: str) -> bool:
 def patched_refs(
     db: Database, patching: Patching, type_url: str, refs: tuple[ResourceRef, ...]
 ) -> Iterator[ResourceRef]:
-    """The resources of a type, each to be patched, without those that a patch removes and with those that one adds."""
+    """The resources of a type, each to be patched, without those that a patch removes."""
     whole = patches(db, patching.filters, _WHOLE.get(type_url, frozenset()))
     removing = [patch for _, _, patch in whole if operation(patch) is Operation.REMOVE]
     for ref in refs:
         if not any(_removes(db, patch, patching, ref) for patch in removing):
             yield replace(ref, build=patched, arguments=(ref, patching))
-    for key, index, patch in whole:
+
+
+def added_refs(db: Database, patching: Patching, type_url: str) -> Iterator[ResourceRef]:
+    """The resources of a type that patches bring."""
+    for key, index, patch in patches(db, patching.filters, _WHOLE.get(type_url, frozenset())):
         if operation(patch) is Operation.ADD and _is_for(patch, patching.kind):
             name = addition(db, key, index)
             if name:
