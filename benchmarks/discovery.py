@@ -76,7 +76,9 @@ def measure(of: Scene, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def heading() -> None:
-    print(f"\n{'change':28}{'proxies':>8}{'first ACK':>15}{'last ACK':>17}{'CPU':>9}{'bytes':>13}{'queries':>9}")
+    print(
+        f"\n{'change':28}{'proxies':>8}{'first ACK':>15}{'last ACK':>17}{'CPU':>9}{'bytes':>13}{'queries':>9}"
+    )
     print(f"{'':36}{'p50':>8}{'p99':>7}{'p50':>10}{'p99':>7}{'ms':>9}{'sent':>13}{'re-run':>9}")
 
 

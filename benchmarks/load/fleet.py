@@ -431,9 +431,7 @@ class Fleet:
         else:
             answer, number = partial(self.taken, what), lambda: len(self._taken.get(what, _NONE).last)
         self._deadline = time.monotonic() + seconds
-        self._waiting = (
-            lambda: answer() if number() >= count or time.monotonic() >= self._deadline else None
-        )
+        self._waiting = lambda: answer() if number() >= count or time.monotonic() >= self._deadline else None
         self._answer_waiting()
 
     def _answer_waiting(self) -> None:

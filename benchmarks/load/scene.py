@@ -63,9 +63,7 @@ class Scene:
         self.fleet.order("add", proxies=proxies, roots=str(folder / "state" / "ca" / "root-cert.pem"))
 
     def _start_daemon(self) -> DaemonProcess:
-        return DaemonProcess(
-            self.mesh.folder, self._folder / "state", port=self._port, program=self._program
-        )
+        return DaemonProcess(self.mesh.folder, self._folder / "state", port=self._port, program=self._program)
 
     def close(self) -> None:
         self.fleet.stop()
@@ -96,9 +94,7 @@ class Scene:
         cpu, fleet_cpu, began = self.daemon.cpu_seconds(), self.fleet.cpu_seconds(), time.monotonic()
         before()
         self.fleet.order("connect", warm=warm)
-        synced = self.fleet.order(
-            "await", count=self.shape.proxies, seconds=_PATIENCE_SECONDS, what="synced"
-        )
+        synced = self.fleet.order("await", count=self.shape.proxies, seconds=_PATIENCE_SECONDS, what="synced")
         status = self.fleet.order("status")
         return Start(
             synced["synced"],

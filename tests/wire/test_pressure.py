@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 from grpclib.config import Configuration
 
 from mizzen.xds import encoding
-from mizzen.xds.pacing import Pacer
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER
 from mizzen.xds.server import DiscoveryLimits
+from mizzen.xds.turns import Turns
 from tests.support.discovery import bodies_of, client, discovery, names_of, resource, snapshot, until
 
 
@@ -30,7 +30,7 @@ async def test_a_proxy_that_does_not_ack_gets_only_the_newest_when_it_does():
 
 async def test_a_proxy_that_does_not_read_disturbs_nobody_and_is_dropped():
     big = snapshot(1, *(resource(CLUSTER, f"c{number}", "x" * 100_000) for number in range(200)))
-    limits = DiscoveryLimits(write_seconds=0.5, turns=1)
+    limits = DiscoveryLimits(write_seconds=0.5, long_turns=1)
     async with discovery(big, limits) as (server, catalog, events, service), AsyncExitStack() as stack:
         for number in range(3):  # the first is deaf to TCP, the others to HTTP/2
             window = 2**31 - 1 if number == 0 else 2**16
@@ -98,23 +98,60 @@ async def test_names_are_shared_by_proxies_that_ask_for_the_same():
         await until(lambda: not service.status())
 
 
-async def test_a_turn_ends_before_its_holder_does():
-    pacer = Pacer(turns=1, patience_seconds=0.01)
+async def test_a_long_turn_ends_before_its_holder_does():
+    turns = Turns(long_turns=1, patience_seconds=0.01)
     release = asyncio.Event()
 
     async def slow():
-        async with pacer.turn():
+        async with turns.long_turn():
             await release.wait()
 
     waiting = asyncio.create_task(slow())
     await asyncio.sleep(0)
-    async with asyncio.timeout(5), pacer.turn():
+    async with asyncio.timeout(5), turns.long_turn():
         assert not waiting.done()
     release.set()
     await waiting
-    async with asyncio.timeout(5), pacer.turn():
+    async with asyncio.timeout(5), turns.long_turn():
         pass
-    assert pacer._free._value == 1
+    assert turns._free._value == 1
+
+
+async def test_who_wants_many_turns_delays_nobody_by_more_than_one():
+    turns, taken = Turns(), []
+
+    class Taker:
+        def __init__(self, name, wants):
+            self.name, self.wants = name, wants
+
+        def take_turn(self):
+            taken.append(self.name)
+            self.wants -= 1
+            if self.wants:
+                turns.want(self)
+                turns.want(self)
+
+    for name, wants in (("greedy", 50), ("modest", 1), ("other", 2)):
+        turns.want(Taker(name, wants))
+    await until(lambda: not len(turns))
+    assert taken[:5] == ["greedy", "modest", "other", "greedy", "other"]
+    assert taken.count("greedy") == 50
+
+
+async def test_turns_leave_the_event_loop_its_own():
+    now, log = [0.0], []
+    turns = Turns(clock=lambda: now[0])
+
+    class Taker:
+        def take_turn(self):
+            now[0] += 0.002
+            log.append("turn")
+
+    for _ in range(9):
+        turns.want(Taker())
+    asyncio.get_running_loop().call_soon(log.append, "something else")
+    await until(lambda: not len(turns))
+    assert log == ["turn"] * 3 + ["something else"] + ["turn"] * 6
 
 
 async def test_a_large_state_in_one_response():

@@ -35,6 +35,10 @@ class UnregisteredError(Rejected):
         self.address, self.group = address, group
 
 
+ViewKey = tuple[ResourceKey, ProxyKind, Binding | None, str, bool, Capture]
+"""Of the query proxy_view."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdmittedProxy:
     """A proxy whose claim to be a workload was found true, or (`agent`) the agent beside it. `binding` is None where its
@@ -50,7 +54,7 @@ class AdmittedProxy:
     agent: bool = False
 
     @property
-    def view_key(self) -> tuple[ResourceKey, ProxyKind, Binding | None, str, bool, Capture]:
+    def view_key(self) -> ViewKey:
         """The key of the query proxy_view that gives its view."""
         account = self.identity.service_account
         return self.key, self.kind, self.binding, account, self.agent, self.capture

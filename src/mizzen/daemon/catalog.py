@@ -1,9 +1,10 @@
 """The catalogue that discovery asks: which proxy is connected, and what it should hold now."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
-from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, admit
+from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, ViewKey, admit
 from mizzen.daemon.views import View, Views
 from mizzen.derive.proxies import proxy_view
 from mizzen.incremental import Database, Failure, Observed
@@ -52,6 +53,8 @@ class MeshCatalog:
         self._register = register
         self._views = Views(db)
         self._sessions: dict[Session, None] = {}
+        self._by_view: defaultdict[View, dict[Session, None]] = defaultdict(dict)
+        self._by_key: defaultdict[ViewKey, dict[Session, None]] = defaultdict(dict)
 
     @property
     def sessions(self) -> Iterator[Session]:
@@ -76,38 +79,51 @@ class MeshCatalog:
         view = self._db.value(proxy_view, *proxy.view_key)
         assert view is not None, "admit() found its workload"
         session = Session(self, proxy, self._views.acquire(view))
-        self._db.observe(proxy_view, *proxy.view_key)
+        self._db.follow(proxy_view, *proxy.view_key)
         self._sessions[session] = None
+        self._by_view[session.view][session] = None
+        self._by_key[proxy.view_key][session] = None
         return session
 
     def closed(self, session: Session) -> None:
         del self._sessions[session]
+        self._leave_view(session)
+        key = session.proxy.view_key
+        del self._by_key[key][session]
+        if not self._by_key[key]:
+            del self._by_key[key]
+        self._db.unobserve(proxy_view, *key)
+
+    def _leave_view(self, session: Session) -> None:
+        sharing = self._by_view[session.view]
+        del sharing[session]
+        if not sharing:
+            del self._by_view[session.view]
         self._views.release(session.view)
-        self._db.unobserve(proxy_view, *session.proxy.view_key)
 
     def take_in(self, observed: Sequence[Observed]) -> list[Session]:
         """What a refresh found. Wakes the sessions that have something new to say, and returns them."""
-        moved = self._move({key for query, key in observed if query is proxy_view})
+        moved = list(self._move(key for query, key in observed if query is proxy_view))
         changed = self._views.take_in(observed)
-        concerned = [session for session in self._sessions if session in moved or session.view in changed]
-        # View by view: proxies that are sent the same bytes follow each other.
-        for session in sorted(concerned, key=lambda session: id(session.view)):
+        # Proxies that are sent the same bytes follow each other: what they have in common is compared once.
+        in_order = sorted(changed, key=lambda view: view.kinship)
+        concerned = {session: None for view in in_order for session in self._by_view.get(view, ())}
+        concerned.update(dict.fromkeys(moved))
+        for session in concerned:
             session.wake()
-        return concerned
+        return list(concerned)
 
-    def _move(self, changed: set[tuple[Any, ...]]) -> set[Session]:
+    def _move(self, changed: Iterable[tuple[Any, ...]]) -> Iterator[Session]:
         """Proxies whose workload changed may have another view. One that was unregistered keeps what it has: it may be
         a mistake, and its certificate ends soon enough. So does one whose workload cannot be made out (a bug).
         """
-        moved = set()
-        for session in self._sessions:
-            if session.proxy.view_key not in changed:
-                continue
-            found = self._db.result(proxy_view, *session.proxy.view_key)
-            if not isinstance(found, ProxyView) or found == session.view.key:
-                continue
-            view = self._views.acquire(found)
-            self._views.release(session.view)
-            session.view = view
-            moved.add(session)
-        return moved
+        for key in changed:
+            found = self._db.result(proxy_view, *key)
+            for session in tuple(self._by_key.get(cast("ViewKey", key), ())):
+                if not isinstance(found, ProxyView) or found == session.view.key:
+                    continue
+                view = self._views.acquire(found)
+                self._leave_view(session)
+                session.view = view
+                self._by_view[view][session] = None
+                yield session

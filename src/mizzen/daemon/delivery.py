@@ -1,7 +1,7 @@
 """What became of every change: who has it, who refused it and why (xds.catalog.Events)."""
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +15,10 @@ from mizzen.xds.catalog import ProxySession
 REMEMBERED_CHANGES = 50
 
 
+Slot = tuple[str, bool]
+"""A proxy by name, or (True) the agent beside it."""
+
+
 @dataclass(slots=True)
 class ChangeRecord:
     """One revision of the configuration. `proxies`: those it concerned -> pending, acked, rejected or gone. A proxy has
@@ -26,9 +30,9 @@ class ChangeRecord:
     objects: tuple[ResourceKey, ...]
     proxies: dict[str, str]
     # Whose answer a pending state waits for: a proxy that came back has a new session before its old one is found dead.
-    awaited: dict[tuple[str, bool], Session] = field(repr=False)  # by name, proxies (False) and agents (True)
+    awaited: dict[Slot, Session] = field(repr=False)  # by name, proxies (False) and agents (True)
     # Those that left before they answered. When they are back, they are brought up to date: what then holds is told.
-    left: set[tuple[str, bool]] = field(default_factory=set, repr=False)
+    left: set[Slot] = field(default_factory=set, repr=False)
 
     def end(self, session: ProxySession, state: str) -> None:
         assert isinstance(session, Session)
@@ -80,6 +84,15 @@ class DeliveryMetrics:
         self.stalls = Counter(
             "mizzen_xds_stalls", "Responses that a proxy did not answer in time.", ["type"], registry=registry
         )
+        self._by_type: dict[str, tuple[Counter, Counter]] = {}
+
+    def of(self, type_url: str) -> tuple[Counter, Counter]:
+        """The counters of responses and of their bytes for one type. To look them up by label costs more than to count."""
+        found = self._by_type.get(type_url)
+        if found is None:
+            name = type_name(type_url)
+            found = self._by_type[type_url] = self.pushes.labels(name), self.bytes.labels(name)
+        return found
 
 
 class DeliveryLog:
@@ -92,13 +105,28 @@ class DeliveryLog:
         self._metrics = metrics
         self._log = log
         self.changes: deque[ChangeRecord] = deque(maxlen=REMEMBERED_CHANGES)
+        # For each slot the changes that wait for it, or did when it left: an ACK looks at those alone.
+        self._waiting: defaultdict[Slot, deque[ChangeRecord]] = defaultdict(deque)
         self.refusals: dict[tuple[str, str, str], Refusal] = {}
 
     def changed(self, revision: int, objects: Sequence[ResourceKey], concerned: Iterable[Session]) -> None:
         """Configuration changed; `concerned` are the proxies that get something else because of it."""
         awaited = {(session.name, session.proxy.agent): session for session in concerned}
         proxies = dict.fromkeys(sorted(name for name, _ in awaited), "pending")
-        self.changes.appendleft(ChangeRecord(revision, self._now(), tuple(objects), proxies, awaited))
+        record = ChangeRecord(revision, self._now(), tuple(objects), proxies, awaited)
+        if len(self.changes) == self.changes.maxlen:
+            self._forget(self.changes[-1])
+        self.changes.appendleft(record)
+        for slot in awaited:
+            self._waiting[slot].append(record)
+
+    def _forget(self, oldest: ChangeRecord) -> None:
+        for slot in oldest.awaited.keys() | oldest.left:
+            waiting = self._waiting[slot]
+            if waiting and waiting[0] is oldest:
+                waiting.popleft()
+            if not waiting:
+                del self._waiting[slot]
 
     # What discovery tells.
 
@@ -106,8 +134,9 @@ class DeliveryLog:
         self, session: ProxySession, type_url: str, revision: int, names: Sequence[str], size_bytes: int
     ) -> None:
         del session, revision, names
-        self._metrics.pushes.labels(type_name(type_url)).inc()
-        self._metrics.bytes.labels(type_name(type_url)).inc(size_bytes)
+        pushes, sent_bytes = self._metrics.of(type_url)
+        pushes.inc()
+        sent_bytes.inc(size_bytes)
 
     def acked(self, session: ProxySession, type_url: str, revision: int) -> None:
         """Nothing: one type says little. `settled` says that all of them are in."""
@@ -126,9 +155,15 @@ class DeliveryLog:
         self.refusals.pop((session.name, type_url, resource), None)
 
     def settled(self, session: ProxySession, revision: int) -> None:
-        for record in self.changes:
-            if record.revision <= revision:
-                record.end(session, "acked")
+        assert isinstance(session, Session)
+        slot = (session.name, session.proxy.agent)
+        waiting = self._waiting.get(slot)
+        if waiting is None:
+            return
+        while waiting and waiting[0].revision <= revision:
+            waiting.popleft().end(session, "acked")
+        if not waiting:
+            del self._waiting[slot]
 
     def stalled(self, session: ProxySession, type_url: str, waited_seconds: float) -> None:
         self._metrics.stalls.labels(type_name(type_url)).inc()

@@ -81,6 +81,11 @@ class View:
         self.failure: Failure | None = None  # of the bundle: the listings stay as they were
         self.snapshot = Snapshot(0, {})
 
+    @property
+    def kinship(self) -> tuple[int, ...]:
+        """The same for views that share what can be shared."""
+        return tuple(id(each) for found in self.listings.values() for each in found if not each.is_own)
+
     def ref(self, type_url: str, name: str) -> ResourceRef | None:
         for listing in self.listings.get(type_url, ()):
             if listing.collection and name in listing.collection.refs:
@@ -159,7 +164,9 @@ class Views:
         """Make a new snapshot if anything is different. States of types that are not stay the same objects."""
         states = {type_url: self._state(listings) for type_url, listings in view.listings.items()}
         held = view.snapshot.resources
-        if len(held) == len(states) and all(held.get(type_url) is state for type_url, state in states.items()):
+        if len(held) == len(states) and all(
+            held.get(type_url) is state for type_url, state in states.items()
+        ):
             return False
         view.snapshot = Snapshot(self._db.revision, states)
         return True

@@ -104,8 +104,16 @@ class Daemon:
         """What is so at the moment that somebody asks."""
         for name, meaning, value in (
             ("pilot_xds", "Connected proxies.", lambda: sum(1 for _ in self._catalog.sessions)),
-            ("mizzen_query_runs", "Queries that ran since the start: what changes cost.", lambda: self._db.runs),
-            ("mizzen_waiting_changes", "Objects whose change is not computed yet.", lambda: self._store.waiting),
+            (
+                "mizzen_query_runs",
+                "Queries that ran since the start: what changes cost.",
+                lambda: self._db.runs,
+            ),
+            (
+                "mizzen_waiting_changes",
+                "Objects whose change is not computed yet.",
+                lambda: self._store.waiting,
+            ),
             (
                 "mizzen_oldest_change_seconds",
                 "How long the oldest change waits to be computed.",

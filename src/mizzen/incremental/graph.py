@@ -13,7 +13,7 @@ Three facts carry it:
    whichever member it was entered by.
 """
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import dropwhile
@@ -43,7 +43,7 @@ class Graph:
         self.revision = 0
         self.runs = 0  # of queries, since the beginning: what all changes together cost
         self._tables: defaultdict[Definition, dict[Any, Node]] = defaultdict(dict)
-        self._due: dict[Node, None] = {}  # observed, and stale or new
+        self._due: OrderedDict[Node, None] = OrderedDict()  # observed, and stale or new
         self._orphans: dict[Node, None] = {}  # lost a reader or an observer, or never had one
         self._logs: tuple[Log, ...] = ()
         self._frame: Frame | None = None  # of the query that is running

@@ -1,9 +1,7 @@
 """The aggregated discovery service: delta xDS for all types on one stream per proxy."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +11,10 @@ from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
 from mizzen.proto.api import DeltaDiscoveryRequest, DeltaDiscoveryResponse
-from mizzen.rpc.server import disconnect, peer_of
+from mizzen.rpc.server import disconnect, peer_of, send, send_now
 from mizzen.xds.catalog import Catalog, Events, Node, ProxySession, Rejected
 from mizzen.xds.delivery import Delivery, ProtocolError, Shared, Waits, encoded
-from mizzen.xds.pacing import Pacer
+from mizzen.xds.turns import Turns
 from mizzen.xds.status import SessionStatus
 from mizzen.xds.subscription import Response
 
@@ -30,7 +28,7 @@ _AdsStream = Stream[Any, Any]
 class DiscoveryLimits:
     waits: Waits = field(default_factory=Waits)
     write_seconds: float = 60.0  # a proxy that does not read a response for so long is disconnected
-    turns: int = 8  # proxies that are pushed to at the same time
+    long_turns: int = 8  # proxies to which something long is sent at the same time
 
 
 class DiscoveryService:
@@ -41,7 +39,7 @@ class DiscoveryService:
         self._events = events
         self._limits = limits or DiscoveryLimits()
         self._shared = Shared()
-        self._pacer = Pacer(self._limits.turns)
+        self._turns: Turns = Turns(self._limits.long_turns)
         self._conversations: set[_Conversation] = set()
 
     def __mapping__(self) -> dict[str, Handler]:
@@ -65,7 +63,7 @@ class DiscoveryService:
         session = self._connect(stream, first)
         try:
             conversation = _Conversation(
-                stream, session, self._events, self._shared, self._pacer, self._limits
+                stream, session, self._events, self._shared, self._turns, self._limits
             )
             self._conversations.add(conversation)
             session.on_change(conversation.wake)
@@ -92,7 +90,7 @@ class DiscoveryService:
 
 
 class _Conversation:
-    """One stream: a reader that takes requests in and a writer that wakes when there may be something to send."""
+    """One stream. Its task reads; what is to be sent is sent when it gets its turn."""
 
     def __init__(
         self,
@@ -100,81 +98,112 @@ class _Conversation:
         session: ProxySession,
         events: Events,
         shared: Shared,
-        pacer: Pacer,
+        turns: Turns,
         limits: DiscoveryLimits,
     ) -> None:
         self.session = session
         self.delivery = Delivery(session, events, shared, limits.waits)
         self._stream = stream
         self._events = events
-        self._pacer = pacer
+        self._turns = turns
         self._limits = limits
-        self._awake = asyncio.Event()
-        self._end_reason = ""
-
-    def wake(self) -> None:
-        self._awake.set()
-
-    def end(self, reason: str) -> None:
-        self._end_reason = reason
-        self._awake.set()
+        self._loop = asyncio.get_running_loop()
+        self._reader: asyncio.Task[Any] | None = None
+        self._long_send: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._failure: Exception | None = None
 
     async def run(self, first: DeltaDiscoveryRequest) -> None:
         """Until the proxy leaves, misbehaves or is sent away."""
-        self._receive(first)
-        await _until_first(self._read(), self._write())
+        self._reader = asyncio.current_task()
+        try:
+            self._receive(first)
+            async for request in self._stream:
+                self._receive(request)
+        except asyncio.CancelledError:
+            if self._failure is None:
+                raise
+            raise self._failure from None
+        finally:
+            await self._close()
 
-    async def _read(self) -> None:
-        async for request in self._stream:
-            self._receive(request)
+    async def _close(self) -> None:
+        self._reader = None
+        self._turns.forget(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._long_send is not None:
+            self._long_send.cancel()
+            await asyncio.gather(self._long_send, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        if self._reader is not None:
+            self._turns.want(self)
+
+    def end(self, reason: str) -> None:
+        self._fail(GRPCError(Status.PERMISSION_DENIED, reason))
+
+    def _fail(self, failure: Exception) -> None:
+        if self._reader is not None and self._failure is None:
+            self._failure = failure
+            self._reader.cancel()
 
     def _receive(self, request: DeltaDiscoveryRequest) -> None:
         try:
-            self.delivery.receive(request, asyncio.get_running_loop().time())
+            self.delivery.receive(request, self._loop.time())
         except ProtocolError as error:
             raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from None
-        self._awake.set()
+        self.wake()
 
-    async def _write(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self._awake.clear()
-            async with self._pacer.turn():
-                # Only now, when there is a turn: what is sent is the newest there is.
-                response = self.delivery.next(self.session.snapshot(), loop.time())
-                if response is not None and not await self._sent(response):
-                    return
+    def take_turn(self) -> None:
+        """Send one response, of the newest there is. Never raises."""
+        if self._long_send is not None:  # it is not done: it asks for a turn when it is
+            return
+        try:
+            response = self.delivery.next(self.session.snapshot(), self._loop.time())
             if response is None:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(self.delivery.deadline()):
-                        await self._awake.wait()
-            if self._end_reason:
-                raise GRPCError(Status.PERMISSION_DENIED, self._end_reason)
+                self._set_alarm()
+            else:
+                self._send(response)
+        except Exception as error:  # noqa: BLE001  it ends this stream, and nobody else's turn
+            self._fail(error)
 
-    async def _sent(self, response: Response) -> bool:
+    def _send(self, response: Response) -> None:
         data = encoded(response)
         draft = response.draft
         names = (*(resource.name for resource in draft.resources), *draft.removed)
         self._events.pushed(self.session, response.type_url, response.revision, names, len(data))
+        if send_now(self._stream, data):
+            self.wake()  # for what else there may be, behind all who wait
+        else:
+            self._long_send = self._loop.create_task(self._send_slowly(data))
+
+    async def _send_slowly(self, data: bytes) -> None:
         try:
-            async with asyncio.timeout(self._limits.write_seconds):
-                await self._stream.send_message(data)
+            async with self._turns.long_turn(), asyncio.timeout(self._limits.write_seconds):
+                await send(self._stream, data)
         except TimeoutError:
             seconds = self._limits.write_seconds
             _log.warning("disconnecting %s: it did not read for %g seconds", self.session.name, seconds)
             disconnect(self._stream)
-            return False
-        return True
+        except Exception as error:  # noqa: BLE001  it ends this stream
+            self._fail(error)
+        else:
+            self._long_send = None
+            self.wake()
 
+    def _set_alarm(self) -> None:
+        """Wake when an answer is overdue. An alarm that is early is left: it costs less than to set it anew each time."""
+        deadline = self.delivery.deadline()
+        if deadline is None:
+            return
+        if self._alarm is not None:
+            if self._alarm.when() <= deadline:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(deadline, self._ring)
 
-async def _until_first(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run all until one ends, as it ends; the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _ring(self) -> None:
+        self._alarm = None
+        self.wake()
