@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks' parts, and
 
 from benchmarks.load.churn import churn
 from benchmarks.load.meshes import Concern, MeshShape
-from benchmarks.load.scene import Cost, Scene, Start, scene, summary
+from benchmarks.load.scene import Scene, Start, scene, summary
 
 ISTIO_DEBOUNCE_MS = 100
 ISTIO_MEMORY_MB = 1500
@@ -57,7 +58,7 @@ def measure(of: Scene, options: argparse.Namespace) -> dict[str, Any]:
         if options.only and name not in options.only:
             continue
         events = max(options.events if name == "one endpoint" else options.events // 5, 3)
-        costs = [of.event(lambda number=number: change(number)) for number in range(1, events + 1)]  # type: ignore[misc]  # a default to bind it
+        costs = [of.event(partial(change, number)) for number in range(1, events + 1)]
         found["changes"][name] = summary(costs)
         show_change(name, found["changes"][name])
     found["memory_mb"]["after the changes"] = of.daemon.memory_mb()

@@ -65,7 +65,8 @@ def _until_still(of: Scene) -> float:
     while True:
         responses = of.fleet.order("status")["responses"]
         if responses == last:
-            return max(0.0, of.fleet.order("taken", type_url=ENDPOINT)["last"] - ended)
+            last_ack: float = of.fleet.order("taken", type_url=ENDPOINT)["last"]
+            return max(0.0, last_ack - ended)
         last = responses
         time.sleep(1.0)
 

@@ -75,6 +75,10 @@ class Proxy:
 
     # --- the connection
 
+    @property
+    def connected(self) -> bool:
+        return self._sock is not None
+
     def connect(self, address: tuple[str, int], *, warm: bool) -> None:
         raw = socket.create_connection(address)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -338,7 +342,7 @@ class Fleet:
     def connect(self, *, warm: bool = False) -> dict[str, Any]:
         """All that are not connected."""
         for proxy in self.proxies:
-            if proxy._sock is None:
+            if not proxy.connected:
                 proxy.ended = ""
                 proxy.synced_at = 0.0
                 self._to_connect.append((proxy, warm))
@@ -388,7 +392,7 @@ class Fleet:
             "bytes": self.bytes,
             "contents": self.reader.parsed,
             "cpu": used.user + used.system,
-            "connected": sum(proxy._sock is not None for proxy in self.proxies),
+            "connected": sum(proxy.connected for proxy in self.proxies),
             "losses": self.losses,
         }
 
@@ -426,12 +430,13 @@ class Fleet:
 
     def _await(self, count: int, seconds: float, what: str) -> None:
         """Answer when `count` proxies are synced, or have taken something of a type; or after `seconds`."""
+        done: Callable[[], bool]
         if what == "synced":
-            answer, number = self.synced, lambda: self.synced()["synced"]
+            answer, done = self.synced, lambda: self.synced()["synced"] >= count
         else:
-            answer, number = partial(self.taken, what), lambda: len(self._taken.get(what, _NONE).last)
+            answer, done = partial(self.taken, what), lambda: len(self._taken.get(what, _NONE).last) >= count
         self._deadline = time.monotonic() + seconds
-        self._waiting = lambda: answer() if number() >= count or time.monotonic() >= self._deadline else None
+        self._waiting = lambda: answer() if done() or time.monotonic() >= self._deadline else None
         self._answer_waiting()
 
     def _answer_waiting(self) -> None:

@@ -83,7 +83,8 @@ class FleetProcess:
         )
 
     def order(self, name: str, /, **arguments: Any) -> Any:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"order": name, **arguments}).encode() + b"\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
@@ -95,7 +96,8 @@ class FleetProcess:
         return cpu_seconds(self._process.pid)
 
     def stop(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()

@@ -1,7 +1,6 @@
 """All construction in one place: from settings to a daemon that runs."""
 
 import asyncio
-import gc
 import logging
 import os
 import re
@@ -27,6 +26,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
+from mizzen.daemon.collector import Collector
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.lock import shared_folder
@@ -96,31 +96,42 @@ class Daemon:
         self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
         self._analyser.request()
         self._rpc = self._build_rpc()
+        self._collector = Collector(self._is_quiet, lambda: self._rpc.ended_connections)
         self._status = self._build_status()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
         self._gauges()
 
+    def _is_quiet(self) -> bool:
+        return not self._refresher.waiting_seconds and not self._discovery.waiting
+
     def _gauges(self) -> None:
         """What is so at the moment that somebody asks."""
-        for name, meaning, value in (
-            ("pilot_xds", "Connected proxies.", lambda: sum(1 for _ in self._catalog.sessions)),
+        registry = self._registry
+        for gauge, value in (
             (
-                "mizzen_query_runs",
-                "Queries that ran since the start: what changes cost.",
+                Gauge("pilot_xds", "Connected proxies.", registry=registry),
+                lambda: sum(1 for _ in self._catalog.sessions),
+            ),
+            (
+                Gauge("mizzen_query_runs", "Queries that ran since the start.", registry=registry),
                 lambda: self._db.runs,
             ),
             (
-                "mizzen_waiting_changes",
-                "Objects whose change is not computed yet.",
+                Gauge(
+                    "mizzen_waiting_changes", "Objects whose change is not computed yet.", registry=registry
+                ),
                 lambda: self._store.waiting,
             ),
             (
-                "mizzen_oldest_change_seconds",
-                "How long the oldest change waits to be computed.",
+                Gauge("mizzen_oldest_change_seconds", "How long the oldest waits.", registry=registry),
                 lambda: self._refresher.waiting_seconds,
             ),
+            (
+                Gauge("mizzen_waiting_proxies", "Proxies that wait for a turn.", registry=registry),
+                lambda: self._discovery.waiting,
+            ),
         ):
-            Gauge(name, meaning, registry=self._registry).set_function(value)
+            gauge.set_function(value)
 
     def _build_rpc(self) -> RpcServer:
         settings, clocks = self._settings, self._clocks
@@ -173,15 +184,13 @@ class Daemon:
                 await self._admin.listen(_handed_in(settings.admin_fd))
             elif settings.admin_port:
                 await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
-            # What stands after start-up stays: the collector need not look at it again and again.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 1_000_000)
+            self._collector.begin()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_source())
                 tasks.create_task(self._refresher.run())
                 tasks.create_task(self._analyser.run())
                 tasks.create_task(self._scraper.run())
+                tasks.create_task(self._collector.run())
                 tasks.create_task(self._presence.run(self._connected))
                 ready()
         finally:

@@ -100,8 +100,7 @@ def send_now(stream: Stream[Any, Any], message: bytes) -> bool:
         return False
     if not stream._send_initial_metadata_done:  # noqa: SLF001  the seam
         return False
-    size_bytes = _HEAD_BYTES + len(message)
-    if call._h2_connection.local_flow_control_window(call.id) < size_bytes:  # noqa: SLF001  the seam
+    if _window(call) < _HEAD_BYTES + len(message):
         return False
     _write(call, _head(message) + message)
     return True
@@ -115,7 +114,7 @@ async def send(stream: Stream[Any, Any], message: bytes) -> None:
     data = memoryview(_head(message) + message)
     while data:
         await call.connection.write_ready.wait()
-        window = call._h2_connection.local_flow_control_window(call.id)  # noqa: SLF001  the seam
+        window = _window(call)
         if window <= 0:
             call.window_updated.clear()
             await call.window_updated.wait()
@@ -130,9 +129,16 @@ def _head(message: bytes) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big")
 
 
+def _window(call: H2Stream) -> int:
+    """How many bytes the client takes at the moment; may be negative."""
+    assert call.id is not None
+    return call._h2_connection.local_flow_control_window(call.id)  # noqa: SLF001  the seam
+
+
 def _write(call: H2Stream, data: bytes | memoryview) -> None:
     """In frames, which are handed to TLS together. The client's window must take them."""
     http2 = call._h2_connection  # noqa: SLF001  the seam
+    assert call.id is not None
     frame_bytes = http2.max_outbound_frame_size
     for at in range(0, len(data), frame_bytes):
         http2.send_data(call.id, data[at : at + frame_bytes])
@@ -168,18 +174,18 @@ class _Calls(Handler):
 
 
 class _Connection(H2Protocol):
-    """One client's connection; `open_connections` holds it from the end of its handshake until it is gone."""
+    """One client's connection; the server knows it from the end of its handshake until it is gone."""
 
-    def __init__(self, calls: _Calls, config: Configuration, open_connections: "set[_Connection]") -> None:
+    def __init__(self, calls: _Calls, config: Configuration, server: "RpcServer") -> None:
         super().__init__(calls, config, _H2)
         self.calls = calls
         self.lost = asyncio.get_running_loop().create_future()
-        self._open_connections = open_connections
+        self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._open_connections.add(self)
+        self._server.opened(self)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -191,7 +197,7 @@ class _Connection(H2Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
-        self._open_connections.discard(self)
+        self._server.ended(self)
         self.lost.set_result(None)
 
     def close(self, reason: str) -> None:
@@ -223,6 +229,7 @@ class RpcServer:
         self._path: Path | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
+        self.ended_connections = 0  # since the start
 
     @property
     def port(self) -> int:
@@ -233,6 +240,13 @@ class RpcServer:
     def connections(self) -> int:
         """Open connections, those in their handshake included."""
         return len(self._handshakes) + len(self._connections)
+
+    def opened(self, connection: _Connection) -> None:
+        self._connections.add(connection)
+
+    def ended(self, connection: _Connection) -> None:
+        self._connections.discard(connection)
+        self.ended_connections += 1
 
     async def start(
         self,
@@ -336,4 +350,4 @@ class RpcServer:
     def _connection(self) -> _Connection:
         calls = _Calls(self._methods, self._codec, None, self._dispatch)
         calls.message_bytes = self._limits.message_bytes
-        return _Connection(calls, self._config, self._connections)
+        return _Connection(calls, self._config, self)

@@ -5,6 +5,7 @@ lost, a folder that is swapped by a symbolic link and a file system without noti
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Located, Location, ResourceKey
 from mizzen.sources.change import Change
 from mizzen.sources.holdings import Holdings
-from mizzen.sources.tree import Signature, Tree, look
+from mizzen.sources.tree import Signature, Tree, look, look_at
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
@@ -118,7 +119,7 @@ class FileSource:
         return watcher
 
     async def _wait(self, watcher: Watcher) -> frozenset[str]:
-        """Until something happens, or it is time to look anyway. Returns the names of files that were touched."""
+        """Until something happens, or it is time to look anyway. Returns the paths that were touched."""
         stop = threading.Event()
         timeout_ms = _DOUBT_MS if self._doubted else _LOOK_ANYWAY_MS
         waiting = asyncio.ensure_future(
@@ -130,15 +131,21 @@ class FileSource:
             stop.set()
             await waiting  # the watcher must not be closed under its thread
             raise
-        return frozenset() if isinstance(events, str) else frozenset(Path(path).name for _, path in events)
+        return frozenset() if isinstance(events, str) else frozenset(path for _, path in events)
 
     async def _refresh(self, touched: frozenset[str]) -> Change | None:
         """Look at the disk, and read what is outdated. None: nothing is new.
 
-        In threads: to stat thousands of files and to decode megabytes would block the event loop.
+        In threads: to stat thousands of files and to decode megabytes would block the event loop. What was touched is
+        looked at alone where that is enough; now and then everything is, whatever was told.
         """
-        tree = await asyncio.to_thread(look, self._roots, self._ignore)
-        believed = self._believe(self._outdated(tree, touched))
+        tree = look_at(self._tree, touched, self._ignore) if touched and not self._doubted else None
+        if tree is not None:
+            outdated = self._rewritten(tree, touched)
+        else:
+            tree = await asyncio.to_thread(look, self._roots, self._ignore)
+            outdated = self._outdated(tree, touched)
+        believed = self._believe(outdated)
         problems = (*((self._watch_problem,) if self._watch_problem else ()), *tree.problems)
         if not believed and problems == self._problems:
             self._tree = tree
@@ -146,15 +153,20 @@ class FileSource:
         self._problems = problems
         return self._take(tree, await asyncio.to_thread(self._read, believed))
 
-    def _outdated(self, tree: Tree, touched: frozenset[str]) -> dict[str, Signature | None]:
-        """Files to be read again, and (None) those that are gone.
+    def _rewritten(self, tree: Tree, touched: frozenset[str]) -> dict[str, Signature | None]:
+        """Files to be read again where only these were looked at; none of them is gone.
 
         A file that was touched is read again even if it looks the same: a clock may be too coarse to tell.
         """
+        return {path: tree.files[path] for path in sorted(touched) if path in tree.files}
+
+    def _outdated(self, tree: Tree, touched: frozenset[str]) -> dict[str, Signature | None]:
+        """Files to be read again, and (None) those that are gone. Paths may have several names, file names one."""
+        names = {path.rpartition(os.sep)[2] for path in touched}
         outdated: dict[str, Signature | None] = {
             name: signature
             for name, signature in tree.files.items()
-            if signature != self._read_as.get(name) or (touched and Path(name).name in touched)
+            if signature != self._read_as.get(name) or (names and name.rpartition(os.sep)[2] in names)
         }
         gone = (name for name in self._read_as if name not in tree.files and tree.knows(name))
         return outdated | dict.fromkeys(gone)

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ class Tree:
 
     files: dict[str, Signature] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)  # also those to which symbolic links lead
+    plain: set[str] = field(default_factory=set)  # folders that have one name only, their real path
     visited: set[Path] = field(default_factory=set)  # folders, by their real paths
     unreadable: list[str] = field(default_factory=list)  # nothing is known of what is under these
     problems: list[Diagnostic] = field(default_factory=list)
@@ -54,6 +55,31 @@ def look(roots: Iterable[Path], ignore: frozenset[str]) -> Tree:
     return tree
 
 
+def look_at(tree: Tree, touched: Iterable[str], ignore: frozenset[str]) -> Tree | None:
+    """The tree after something happened to these paths, by looking at them alone: what it costs does not depend on how
+    many files there are. None where it takes a look at everything: folders, symbolic links, files that are gone.
+    """
+    files = dict(tree.files)
+    for path in touched:
+        folder, name = os.path.split(path)
+        hidden = name.startswith(".")
+        if folder not in tree.plain or tree.unreadable:
+            return None
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            if hidden:  # a program's own, on its way to another name
+                continue
+            return None
+        except OSError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        if not hidden and name not in ignore and name.endswith(SUFFIXES):
+            files[path] = _signature(found)
+    return replace(tree, files=files)
+
+
 def _folder(tree: Tree, folder: Path, ignore: frozenset[str], depth: int) -> None:
     real = folder.resolve()
     if (
@@ -63,6 +89,8 @@ def _folder(tree: Tree, folder: Path, ignore: frozenset[str], depth: int) -> Non
     tree.visited.add(real)
     # The real path, too: a symbolic link that leads elsewhere now must lead to another set of folders to watch.
     tree.folders |= {str(folder), str(real)}
+    if str(folder) == str(real):
+        tree.plain.add(str(real))
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -88,7 +116,11 @@ def _file(tree: Tree, file: "Path | os.DirEntry[str]") -> None:
     if file.is_symlink():
         tree.folders.add(str(Path(name).resolve().parent))
     if stat.S_ISREG(found.st_mode):
-        tree.files[name] = Signature(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+        tree.files[name] = _signature(found)
+
+
+def _signature(found: os.stat_result) -> Signature:
+    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
 
 
 def _unreadable(tree: Tree, name: str, error: OSError) -> None:

@@ -75,10 +75,7 @@ class Layers(Mapping[str, DiscoveryResource]):
         self._size = len(common) + sum(name not in common for name in own)
 
     def __getitem__(self, name: str) -> DiscoveryResource:
-        found = self.get(name)
-        if found is None:
-            raise KeyError(name)
-        return found
+        return self.own[name] if name in self.own else self.common[name]
 
     def get(self, name: str, default: Any = None) -> Any:
         found = self.own.get(name)

@@ -14,9 +14,9 @@ from mizzen.proto.api import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from mizzen.rpc.server import disconnect, peer_of, send, send_now
 from mizzen.xds.catalog import Catalog, Events, Node, ProxySession, Rejected
 from mizzen.xds.delivery import Delivery, ProtocolError, Shared, Waits, encoded
-from mizzen.xds.turns import Turns
 from mizzen.xds.status import SessionStatus
 from mizzen.xds.subscription import Response
+from mizzen.xds.turns import Turns
 
 _log = logging.getLogger(__name__)
 _DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -45,6 +45,11 @@ class DiscoveryService:
     def __mapping__(self) -> dict[str, Handler]:
         kind = Cardinality.STREAM_STREAM
         return {_DELTA: Handler(self._delta, kind, DeltaDiscoveryRequest, DeltaDiscoveryResponse)}
+
+    @property
+    def waiting(self) -> int:
+        """How many proxies wait for their turn to be sent something."""
+        return len(self._turns)
 
     def status(self) -> tuple[SessionStatus, ...]:
         """How far each connected proxy is."""
