@@ -28,7 +28,8 @@ _LONGEST_BURST_MS: Final = 250  # but while something happens all the time, at l
 _DOUBT_MS: Final = (
     100  # until a file that vanished or became empty is believed: editors do both when they save
 )
-_LOOK_ANYWAY_MS: Final = 5_000  # where no notification came
+_LOOK_ANYWAY_MS: Final = 5_000  # at everything, since notifications can be lost
+_MOST_LOOKING: Final = 0.01  # of the time: the more there is, the rarer it is looked at without a reason
 _POLL_MS: Final = 300  # where there are no notifications at all
 
 
@@ -70,6 +71,7 @@ class FileSource:
         self._tree = Tree()
         self._read_as: dict[str, Signature] = {}  # file -> what it was when it was read
         self._doubted: frozenset[str] = frozenset()
+        self._next_look = 0.0  # at everything; by the event loop's clock
         self._holdings = Holdings()
         self._watch_problem: Diagnostic | None = None
         self._problems: tuple[Diagnostic, ...] = ()  # of watching and of folders
@@ -121,7 +123,8 @@ class FileSource:
     async def _wait(self, watcher: Watcher) -> frozenset[str]:
         """Until something happens, or it is time to look anyway. Returns the paths that were touched."""
         stop = threading.Event()
-        timeout_ms = _DOUBT_MS if self._doubted else _LOOK_ANYWAY_MS
+        until_look_ms = max(1, int((self._next_look - asyncio.get_running_loop().time()) * 1000))
+        timeout_ms = min(_DOUBT_MS, until_look_ms) if self._doubted else until_look_ms
         waiting = asyncio.ensure_future(
             asyncio.to_thread(watcher.watch, _LONGEST_BURST_MS, _QUIET_MS, timeout_ms, stop)
         )
@@ -139,11 +142,11 @@ class FileSource:
         In threads: to stat thousands of files and to decode megabytes would block the event loop. What was touched is
         looked at alone where that is enough; now and then everything is, whatever was told.
         """
-        tree = look_at(self._tree, touched, self._ignore) if touched and not self._doubted else None
+        tree = self._look_at(touched)
         if tree is not None:
             outdated = self._rewritten(tree, touched)
         else:
-            tree = await asyncio.to_thread(look, self._roots, self._ignore)
+            tree = await self._look()
             outdated = self._outdated(tree, touched)
         believed = self._believe(outdated)
         problems = (*((self._watch_problem,) if self._watch_problem else ()), *tree.problems)
@@ -152,6 +155,20 @@ class FileSource:
             return None
         self._problems = problems
         return self._take(tree, await asyncio.to_thread(self._read, believed))
+
+    def _look_at(self, touched: frozenset[str]) -> Tree | None:
+        """Only at what was touched; None where that is not enough."""
+        if not touched or self._doubted or asyncio.get_running_loop().time() >= self._next_look:
+            return None
+        return look_at(self._tree, touched, self._ignore)
+
+    async def _look(self) -> Tree:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        tree = await asyncio.to_thread(look, self._roots, self._ignore)
+        took = loop.time() - began
+        self._next_look = loop.time() + max(_LOOK_ANYWAY_MS / 1000, took / _MOST_LOOKING)
+        return tree
 
     def _rewritten(self, tree: Tree, touched: frozenset[str]) -> dict[str, Signature | None]:
         """Files to be read again where only these were looked at; none of them is gone.

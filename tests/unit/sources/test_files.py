@@ -3,10 +3,13 @@
 import asyncio
 import os
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 
+from mizzen.sources import files
 from mizzen.sources.files import FileSource
+from mizzen.sources.tree import look
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: {port}}}]}}\n"
 PATIENCE_SECONDS = 10
@@ -269,3 +272,48 @@ def test_loading_once_without_watching(tmp_path):
     source = FileSource([str(tmp_path)])
     assert [each.resource.key.name for each in source.load().upserts] == ["a"]
     assert source.load().upserts == ()
+
+
+async def test_what_is_rewritten_is_looked_at_alone(tmp_path, monkeypatch):
+    root, looks = tmp_path.resolve(), []
+    monkeypatch.setattr(files, "look", lambda *args: looks.append(args) or look(*args))
+    for name in "abc":
+        (root / f"{name}.yaml").write_text(service(name))
+    async with watching(root) as watched:
+        assert await watched.next() == (["a", "b", "c"], [])
+        (root / "a.yaml").write_text(service("a", 81))
+        await watched.until(upserts="a")  # found by the look that follows the start of the watcher
+        before = len(looks)
+        (root / "a.yaml").write_text(service("a", 82))
+        await watched.until(upserts="a")
+        (root / ".b.yaml").write_text(service("b", 82))
+        (root / ".b.yaml").rename(root / "b.yaml")
+        await watched.until(upserts="b")
+        (root / "new.yaml").write_text(service("new"))
+        await watched.until(upserts=["new"])
+        assert len(looks) == before
+        (root / "b.yaml").unlink()
+        await watched.until(removals="b")
+        assert len(looks) > before
+
+
+async def test_what_no_notification_told_is_found_all_the_same(tmp_path):
+    class Deaf:
+        """Tells of one file only, all the time."""
+
+        def watch(self, *_args):
+            (root / "loud.yaml").write_text(service("loud", next(ports)))
+            return {(1, str(root / "loud.yaml"))}
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    root, ports = tmp_path.resolve(), count(1)
+    async with watching(root, watch=lambda _folders: Deaf()) as watched:
+        await watched.next()
+        (root / "silent.yaml").write_text(service("silent"))
+        watched.source._next_look = 0.0  # as if time had passed
+        await watched.until(upserts=["silent"])
