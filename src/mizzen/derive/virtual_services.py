@@ -165,12 +165,17 @@ def mesh_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ResourceKey
 
 
 @query
+def _wildcards(db: Database, scope: OutboundScope) -> tuple[str, ...]:
+    """The patterns among the hosts of a scope's VirtualServices."""
+    return tuple(pattern for pattern in mesh_hosts(db, scope) if pattern.startswith("*"))
+
+
 def mesh_virtual_service(db: Database, scope: OutboundScope, host: str) -> ResourceKey | None:
     """The VirtualService that decides for calls from a scope to a host: the most specific host pattern."""
     table = mesh_hosts(db, scope)
     if host in table:
         return table[host]
-    pattern = most_specific((pattern for pattern in table if pattern.startswith("*")), host)
+    pattern = most_specific(_wildcards(db, scope), host)
     return table[pattern] if pattern else None
 
 
@@ -186,7 +191,6 @@ def _stream_hosts(db: Database, scope: OutboundScope) -> tuple[tuple[ResourceKey
     return tuple(entry for entry in mesh_virtual_services(db, scope) if _carries_streams(db, entry[0]))
 
 
-@query
 def stream_virtual_services(db: Database, scope: OutboundScope, host: str) -> tuple[ResourceKey, ...]:
     """The VirtualServices whose TCP and TLS routes hold for calls from a scope to a host: all that cover it, the
     oldest first. Source: Istio, which for streams, unlike for HTTP, asks one after the other.

@@ -10,7 +10,7 @@ from mizzen.config.types.networking import (
     HTTPMatchRequest,
     PortSelector,
 )
-from mizzen.derive.destination_rules import rules_for
+from mizzen.derive.destination_rules import RuleKeys, rules_for
 from mizzen.derive.http_rules import http_rules
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.sidecars import egress_listeners
@@ -187,7 +187,6 @@ def _matches_everything(match: HTTPMatchRequest) -> bool:
     return not any(others) and (uri is None or uri.prefix == "/" or uri.regex == ".*")
 
 
-@query
 def cluster_name(db: Database, scope: OutboundScope, destination: Destination, port: int) -> str:
     """The cluster of a destination."""
     number = port_number(db, scope, destination, port)
@@ -201,14 +200,19 @@ def port_number(db: Database, scope: OutboundScope, destination: Destination, po
     return destination_port(db, scope, destination.host) or port
 
 
-@query
 def hashing(
     db: Database, scope: OutboundScope, destination: Destination, port: int
 ) -> ConsistentHashLB | None:
     """The consistent hashing that a destination's rules ask for."""
     ref = visible_host(db, scope, target_host(db, scope, destination.host))
-    if ref is None:
+    rules = rules_for(db, scope, ref) if ref else ()
+    if not rules:
         return None
-    number = port_number(db, scope, destination, port)
-    settings = effective_policy(db, rules_for(db, scope, ref), destination.subset, number).load_balancer
+    return _hashing_of(db, rules, destination.subset, port_number(db, scope, destination, port))
+
+
+@query
+def _hashing_of(db: Database, rules: RuleKeys, subset: str, port: int) -> ConsistentHashLB | None:
+    """Apart from the rest of the policy: a changed connection pool re-runs no route."""
+    settings = effective_policy(db, rules, subset, port).load_balancer
     return settings.consistent_hash if settings else None

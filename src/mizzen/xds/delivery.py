@@ -126,10 +126,15 @@ class Delivery:
         self._notice_stalls(now)
         while True:
             for removals in (False, True):
+                behind = self._behind()
                 for subscription in self._subscriptions.values():
-                    response = self._respond(subscription, now, removals=removals)
+                    if subscription.outstanding is not None:
+                        continue
+                    response = self._respond(subscription, behind, now, removals=removals)
                     if response is not None:
                         return response
+                    if subscription.type_url in behind and subscription.reached >= self._target_sequence:
+                        behind.discard(subscription.type_url)
             if not self._finished():
                 return None
             self._complete = True
@@ -144,15 +149,19 @@ class Delivery:
             self._target, self._target_sequence = self._newest, self._newest_sequence
             self._complete = False
 
-    def _respond(self, subscription: Subscription, now: float, *, removals: bool) -> Response | None:
+    def _respond(
+        self, subscription: Subscription, behind: set[str], now: float, *, removals: bool
+    ) -> Response | None:
         type_url = subscription.type_url
-        behind = self._behind()
         allowed = rollout.may_remove(behind) if removals else rollout.may_add(type_url, behind)
-        if subscription.outstanding is not None or not allowed:
+        if not allowed:
             return None
         newest = type_url not in rollout.LOCKSTEP
         snapshot = self._newest if newest else self._target
         sequence = self._newest_sequence if newest else self._target_sequence
+        if subscription.has_taken(snapshot.of(type_url)):
+            subscription.reached = sequence
+            return None
         draft = self._draft(subscription, snapshot, removals=removals)
         self._tell_recovered(subscription, subscription.forget_refusals(draft.recovered))
         if not draft:
