@@ -125,23 +125,27 @@ class Delivery:
             self._removals_from = None
         self._notice_stalls(now)
         while True:
-            for removals in (False, True):
-                behind = self._behind()
-                for subscription in self._subscriptions.values():
-                    if subscription.outstanding is not None:
-                        continue
-                    response = self._respond(subscription, behind, now, removals=removals)
-                    if response is not None:
-                        return response
-                    if subscription.type_url in behind and subscription.reached >= self._target_sequence:
-                        behind.discard(subscription.type_url)
-            if not self._finished():
-                return None
+            response = self._next_of(now, removals=False) or self._next_of(now, removals=True)
+            if response is not None or not self._finished():
+                return response
             self._complete = True
             self._settle()
             if self._target is self._newest:
                 return None
             self._adopt_newest()
+
+    def _next_of(self, now: float, *, removals: bool) -> Response | None:
+        """The next response with additions, or with removals as well."""
+        behind = self._behind()
+        for subscription in self._subscriptions.values():
+            if subscription.outstanding is not None:
+                continue
+            response = self._respond(subscription, behind, now, removals=removals)
+            if response is not None:
+                return response
+            if subscription.reached >= self._target_sequence:
+                behind.discard(subscription.type_url)
+        return None
 
     def _adopt_newest(self) -> None:
         """Begin the next roll-out, if there is one."""
