@@ -28,7 +28,7 @@ EVERYBODY = ""
 Selector = FrozenMap[str, str]
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
     """What the look-up depends on, apart from the rest: a changed policy re-runs no look-up."""
 
     host: str
@@ -44,13 +44,13 @@ def destination_rule(db: Database, key: ResourceKey) -> DestinationRule | None:
 
 
 @query
-def _header(db: Database, key: ResourceKey) -> _Header:
+def header(db: Database, key: ResourceKey) -> Header:
     resource: Resource[DestinationRule] | None = RESOURCES(db, key)
     if resource is None:
-        return _Header("", (), None, (True, ""))
+        return Header("", (), None, (True, ""))
     spec = resource.spec
     selector = spec.workload_selector.match_labels if spec.workload_selector else None
-    return _Header(qualified(spec.host, key.namespace), spec.export_to, selector, age(resource)[:2])
+    return Header(qualified(spec.host, key.namespace), spec.export_to, selector, age(resource)[:2])
 
 
 _Groups = tuple[tuple[Selector | None, RuleKeys], ...]
@@ -61,7 +61,7 @@ def _are_public(db: Database, owner: str) -> bool:
     """Whether all rules of a namespace are seen by everybody: then they are looked up once for all."""
     default = mesh_config(db).default_destination_rule_export_to
     keys = BY_NAMESPACE(db, ("DestinationRule", owner))
-    return all("*" in (_header(db, key).export_to or default or ("*",)) for key in keys)
+    return all("*" in (header(db, key).export_to or default or ("*",)) for key in keys)
 
 
 @query
@@ -70,12 +70,12 @@ def _namespace_rules(db: Database, owner: str, audience: str) -> FrozenMap[str, 
     if not is_discovered(db, owner):
         return FrozenMap()
     default = mesh_config(db).default_destination_rule_export_to
-    headers = ((_header(db, key), key) for key in BY_NAMESPACE(db, ("DestinationRule", owner)))
+    headers = ((header(db, key), key) for key in BY_NAMESPACE(db, ("DestinationRule", owner)))
     table: dict[str, dict[Selector | None, RuleKeys]] = {}
-    for header, key in sorted(headers, key=lambda entry: (entry[0].age, entry[1])):
-        if exported(header.export_to, default, owner, audience):
-            groups = table.setdefault(header.host, {})
-            groups[header.selector] = (*groups.get(header.selector, ()), key)
+    for found, key in sorted(headers, key=lambda entry: (entry[0].age, entry[1])):
+        if exported(found.export_to, default, owner, audience):
+            groups = table.setdefault(found.host, {})
+            groups[found.selector] = (*groups.get(found.selector, ()), key)
     return FrozenMap({host: tuple(groups.items()) for host, groups in table.items()})
 
 
@@ -121,13 +121,13 @@ def _for_labels(groups: _Groups, labels: FrozenMap[str, str] | None) -> RuleKeys
 @query
 def selector_label_names(db: Database, namespace: str) -> tuple[str, ...]:
     """The labels by which rules of a namespace tell its workloads apart."""
-    selectors = (_header(db, key).selector for key in BY_NAMESPACE(db, ("DestinationRule", namespace)))
+    selectors = (header(db, key).selector for key in BY_NAMESPACE(db, ("DestinationRule", namespace)))
     return tuple(sorted({name for selector in selectors for name in selector or EMPTY}))
 
 
 def picks_callers(db: Database, rules: RuleKeys) -> bool:
     """Whether rules hold for selected workloads only."""
-    return any(_header(db, key).selector is not None for key in rules)
+    return any(header(db, key).selector is not None for key in rules)
 
 
 def subsets(db: Database, rules: RuleKeys) -> Iterator[tuple[ResourceKey, int, Subset]]:
