@@ -293,7 +293,7 @@ def test_a_virtual_service_that_a_namespace_cannot_see_does_not_touch_it(
     assert names(changed) == ["RouteConfiguration 80"]  # of the namespace that sees it
     assert all(watched.resources(OTHER)[slot] is item for slot, item in held.items())
     concerns_other = {name for name, key in log.ran if touches(key, "other")}
-    assert concerns_other <= {"_visible"}
+    assert concerns_other <= {"_visible", "_is_told_apart"}
 
 
 def touches(key: object, namespace: str) -> bool:

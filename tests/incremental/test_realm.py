@@ -1,35 +1,37 @@
 """Everybody's scope: whoever shares it holds, byte for byte, what a scope of its own would give."""
 
+from typing import Any
 from unittest import mock
 
-import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
+from mizzen.config.resource import Resource
+from mizzen.derive.inputs import RESOURCES
 from mizzen.derive.realm import told_apart
 from mizzen.incremental import Database
 from mizzen.translate import bundle as bundles
 from tests.support.mesh import Mesh, sidecar
-from tests.support.mesh_changes import Change, changes
+from tests.support.mesh_changes import called
 from tests.support.watched import from_scratch
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 VIEWS = (sidecar("shop", app="a", version="v1"), sidecar("bank", app="b"), sidecar("nowhere", app="a"))
 
 
-def database(batch: list[Change]) -> Database:
+def database(objects: list[Resource[Any]]) -> Database:
     db = Database()
     with db.batch():
-        for change in batch:
-            change.apply(db)
+        for found in objects:
+            db.set(RESOURCES, found.key, found)
     return db
 
 
-@settings(RELAXED, max_examples=150)
-@given(st.lists(changes, min_size=1, max_size=25))
-def test_to_share_a_scope_changes_no_byte(batch: list[Change]) -> None:
-    shared = database(batch)
+@settings(RELAXED, max_examples=300)
+@given(called)
+def test_to_share_a_scope_changes_no_byte(objects: list[Resource[Any]]) -> None:
+    shared = database(objects)
     with mock.patch.object(bundles, "realm", lambda _db, scope: scope):
-        alone = [from_scratch(database(batch), view) for view in VIEWS]
+        alone = [from_scratch(database(objects), view) for view in VIEWS]
     assert [from_scratch(shared, view) for view in VIEWS] == alone
 
 
@@ -90,5 +92,7 @@ def test_namespaces_that_nothing_tells_apart_share_their_clusters_and_what_a_cha
     sets = {
         found for view in views for found in bundles.bundle(mesh.db, view).sets if found.common is not None
     }
-    assert len([found for found in sets if found.common is bundles.outbound_clusters]) == 3  # one for each type
+    assert (
+        len([found for found in sets if found.common is bundles.outbound_clusters]) == 3
+    )  # one for each type
     assert len([found for found in sets if found.common is bundles.outbound_routes]) == len(views)
