@@ -223,7 +223,17 @@ class _Calls(Handler):
     def accept(self, stream: H2Stream, headers: Any, release_stream: Callable[[], Any]) -> None:
         assert stream.id is not None
         stream.buffer = _BoundedBuffer(partial(stream.connection.ack, stream.id), self.message_bytes)
-        super().accept(stream, headers, release_stream)
+        released = False
+
+        def release(_task: object = None) -> None:
+            nonlocal released
+            if not released:
+                released = True
+                release_stream()
+
+        super().accept(stream, headers, release)
+        # A call that is reset before its task has begun: nothing in the task runs, and grpclib would keep the stream.
+        self._tasks[stream].add_done_callback(release)
 
 
 class _Connection(H2Protocol):
