@@ -172,7 +172,6 @@ async def test_a_noisy_namespace_delays_a_quiet_ones_change_by_no_revision_and_n
     for events in sent:
         assert "commit" not in events
         assert all(events.count(f"noisy/loud{number}-0") <= 1 for number in range(NOISY_PROXIES))
-    assert record.events.count("commit") >= CHANGES, "the noisy namespace was noisy"
     # What another namespace does is not its business.
     assert record.events.count("quiet/calm-0") == CHANGES
 

@@ -198,8 +198,11 @@ async def test_a_connection_too_many_is_counted():
 
 
 async def test_a_connection_has_so_many_calls_at_most():
-    async with serving(rpc=RpcLimits(calls=3)) as (server, *_), raw(server.port) as greedy:
-        await until(lambda: greedy.http2.remote_settings.max_concurrent_streams)
+    async with (
+        serving(rpc=RpcLimits(calls=3)) as (server, *_),
+        raw(server.port) as greedy,
+        asyncio.timeout(5),
+    ):
         while greedy.http2.remote_settings.max_concurrent_streams != 3:
             await greedy.read()
         greedy.http2.remote_settings.max_concurrent_streams = 99  # it does not keep to it
@@ -258,8 +261,9 @@ async def test_what_nobody_reads_is_no_more_than_the_window():
     server = RpcServer([Busy()], limits=RpcLimits(window_bytes=100_000))
     await server.start()
     async with raw(server.port) as eager:
-        while eager.http2.remote_settings.initial_window_size != 100_000:
-            await eager.read()
+        async with asyncio.timeout(5):
+            while eager.http2.remote_settings.initial_window_size != 100_000:
+                await eager.read()
         stream = eager.open_call()
         while window := eager.http2.local_flow_control_window(stream):
             eager.http2.send_data(stream, b"x" * min(window, 16_000))
