@@ -12,6 +12,7 @@ from grpclib.exceptions import GRPCError
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
+from mizzen.daemon import health
 from mizzen.proto.api import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from mizzen.rpc.admission import Limits
 from mizzen.rpc.server import RpcLimits, RpcServer
@@ -20,6 +21,7 @@ from mizzen.xds.resource import CLUSTER, ENDPOINT
 from mizzen.xds.server import DiscoveryLimits, DiscoveryService
 from tests.support.discovery import FakeCatalog, RecordedEvents, client, resource, snapshot, until
 from tests.support.wire_certificates import Authority
+from tests.wire.test_daemon import CART, World
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 HEADERS = [
@@ -479,3 +481,16 @@ async def test_clients_that_reset_their_calls_at_once_leave_nothing_behind():
             assert await neighbour.take(CLUSTER) == ["c"]
             await until(lambda: sum(len(each.processor.streams) for each in server._connections) == 1)
             assert len(catalog.asked) == 1
+
+
+async def test_the_daemon_counts_what_it_sheds_and_tells_the_agent(tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "LIMITS", Limits(burst=1, per_second=0.001))
+    world = World(tmp_path)
+    async with world.serving():
+        context = await world.daemon.join(CART)
+        await world.daemon.report_health(context, "shop/cart-0", healthy=True)
+        with pytest.raises(GRPCError, match="shop/cart-0 asks for reports too often") as refused:
+            await world.daemon.report_health(context, "shop/cart-0", healthy=True)
+        assert refused.value.status is Status.RESOURCE_EXHAUSTED
+        metrics = await world.daemon._get("metrics")
+        assert 'mizzen_shed_total{reason="caller",work="reports"} 1.0' in metrics
