@@ -27,7 +27,7 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.config import Configuration
 
 from benchmarks.load.meshes import Concern
-from benchmarks.load.processes import BroadcastProcess, FleetProcess
+from benchmarks.load.processes import TLS_CLOSES_SECONDS, BroadcastProcess, FleetProcess
 from benchmarks.load.scene import PATIENCE_SECONDS, Scene
 from mizzen.ca.server_identity import SERVER_NAME
 from mizzen.daemon.health import METHOD
@@ -96,6 +96,7 @@ class Agent:
 
     def close(self) -> None:
         self._channel.close()
+        self._runner.run(asyncio.sleep(TLS_CLOSES_SECONDS))
         self._runner.close()
 
 

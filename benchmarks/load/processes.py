@@ -1,5 +1,6 @@
 """The daemon and the fleet as processes, and what they cost."""
 
+import asyncio
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from mizzen.ca.server_identity import SERVER_NAME
 from tests.support.daemon import Reached, identity, node_id
 
 ROOT = Path(__file__).parents[2]
+TLS_CLOSES_SECONDS = 0.1
+"""What a loop has to run on after its last connection was closed: TLS says farewell, and waits for an answer."""
 
 
 class DaemonProcess:
@@ -29,16 +32,17 @@ class DaemonProcess:
         self._admin_port = free_port()
         self._log = state.parent / "daemon.log"
         began = time.monotonic()
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, *(program or ("-m", "mizzen.daemon"))),
-                *("--config", str(config), "--state-dir", str(state)),
-                *("--listen", f"127.0.0.1:{self.reached.port}"),
-                *("--admin-address", f"127.0.0.1:{self._admin_port}"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=self._log.open("ab"),
-        )
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, *(program or ("-m", "mizzen.daemon"))),
+                    *("--config", str(config), "--state-dir", str(state)),
+                    *("--listen", f"127.0.0.1:{self.reached.port}"),
+                    *("--admin-address", f"127.0.0.1:{self._admin_port}"),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
             sys.exit(self._log.read_text())
@@ -154,6 +158,7 @@ class Credentials:
         for namespace in namespaces:
             got = await reached.credentials(identity(namespace))
             self._file(namespace).write_text(got.chain_pem + got.key.reveal())
+        await asyncio.sleep(TLS_CLOSES_SECONDS)
 
     def of(self, workloads: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Proxies, as the fleet adds them."""
