@@ -1,7 +1,7 @@
 """FrozenMap: the hashable mapping that frozen values hold where Python would use a dict."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -21,6 +21,12 @@ class FrozenMap(Mapping[K, V]):
 
     def __getitem__(self, key: K) -> V:
         return self._items[key]
+
+    if not TYPE_CHECKING:  # Mapping has its types
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            """As Mapping's, without the exception on its way: look-ups that find nothing are common."""
+            return self._items.get(key, default)
 
     def __iter__(self) -> Iterator[K]:
         return iter(self._items)

@@ -28,7 +28,7 @@ class ScrapeSettings:
     # What scraping may cost, however large the mesh: the daemon's first work is discovery. Beyond so many agents each is
     # asked less often; while nobody looks at the traffic, far less often.
     most_per_second: int = 200
-    most_per_second_unwatched: int = 50
+    most_per_second_unwatched: int = 20
     watched_seconds: float = 30.0  # after the last report that somebody asked for
     max_bytes: int = 16 << 20  # of one answer; a longer one counts as a failure
     series_per_target: int = 5_000

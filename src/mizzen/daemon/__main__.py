@@ -26,11 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(parsed)
         with state_folder(settings.state_dir):
+            sys.setswitchinterval(_SWITCH_SECONDS)
             asyncio.run(_serve(settings))
     except UserError as error:
         print(f"mizzen serve: {error}", file=sys.stderr)  # noqa: T201  # this is the command line
         return 1
     return 0
+
+
+# Files are read and decoded in threads. When the event loop has something to do it waits at most so long for them.
+_SWITCH_SECONDS = 0.001
 
 
 async def _serve(settings: Settings) -> None:

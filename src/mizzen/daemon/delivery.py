@@ -46,7 +46,8 @@ class ChangeRecord:
         beside = (session.name, not session.proxy.agent)
         if state != "acked" or (
             self.proxies[session.name] in {"pending", "gone"}
-            and beside not in self.left | self.awaited.keys()
+            and beside not in self.left
+            and beside not in self.awaited
         ):
             self.proxies[session.name] = state
 

@@ -23,10 +23,12 @@ from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServiceRef
 
 RuleKeys = tuple[ResourceKey, ...]
+EVERYBODY = ""
+"""As a namespace: no object is exported to it by name, and none is its own."""
 Selector = FrozenMap[str, str]
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
     """What the look-up depends on, apart from the rest: a changed policy re-runs no look-up."""
 
     host: str
@@ -42,46 +44,70 @@ def destination_rule(db: Database, key: ResourceKey) -> DestinationRule | None:
 
 
 @query
-def _header(db: Database, key: ResourceKey) -> _Header:
+def header(db: Database, key: ResourceKey) -> Header:
     resource: Resource[DestinationRule] | None = RESOURCES(db, key)
     if resource is None:
-        return _Header("", (), None, (True, ""))
+        return Header("", (), None, (True, ""))
     spec = resource.spec
     selector = spec.workload_selector.match_labels if spec.workload_selector else None
-    return _Header(qualified(spec.host, key.namespace), spec.export_to, selector, age(resource)[:2])
+    return Header(qualified(spec.host, key.namespace), spec.export_to, selector, age(resource)[:2])
 
 
 _Groups = tuple[tuple[Selector | None, RuleKeys], ...]
 
 
 @query
-def _namespace_rules(db: Database, owner: str, client: str) -> FrozenMap[str, _Groups]:
-    """The rules of namespace `owner` that `client` can see: host pattern -> rules by selector, oldest first."""
-    if not is_discovered(db, owner):
-        return FrozenMap()
+def _are_public(db: Database, owner: str) -> bool:
+    """Whether all rules of a namespace are seen by everybody: then they are looked up once for all."""
     default = mesh_config(db).default_destination_rule_export_to
-    headers = ((_header(db, key), key) for key in BY_NAMESPACE(db, ("DestinationRule", owner)))
-    table: dict[str, dict[Selector | None, RuleKeys]] = {}
-    for header, key in sorted(headers, key=lambda entry: (entry[0].age, entry[1])):
-        if exported(header.export_to, default, owner, client):
-            groups = table.setdefault(header.host, {})
-            groups[header.selector] = (*groups.get(header.selector, ()), key)
-    return FrozenMap({host: tuple(groups.items()) for host, groups in table.items()})
+    keys = BY_NAMESPACE(db, ("DestinationRule", owner))
+    return all("*" in (header(db, key).export_to or default or ("*",)) for key in keys)
 
 
 @query
+def _namespace_rules(db: Database, owner: str, audience: str) -> FrozenMap[str, _Groups]:
+    """The rules of namespace `owner` that an audience can see: host pattern -> rules by selector, oldest first."""
+    if not is_discovered(db, owner):
+        return FrozenMap()
+    default = mesh_config(db).default_destination_rule_export_to
+    headers = ((header(db, key), key) for key in BY_NAMESPACE(db, ("DestinationRule", owner)))
+    table: dict[str, dict[Selector | None, RuleKeys]] = {}
+    for found, key in sorted(headers, key=lambda entry: (entry[0].age, entry[1])):
+        if exported(found.export_to, default, owner, audience):
+            groups = table.setdefault(found.host, {})
+            groups[found.selector] = (*groups.get(found.selector, ()), key)
+    return FrozenMap({host: tuple(groups.items()) for host, groups in table.items()})
+
+
 def rules_for(db: Database, scope: OutboundScope, ref: ServiceRef) -> RuleKeys:
-    """The rules that hold when a proxy of a scope calls a service: one, or several to be merged."""
-    for owner in dict.fromkeys((scope.namespace, ref.namespace, root_namespace(db))):
-        table = _namespace_rules(db, owner, scope.namespace)
-        pattern = (
-            ref.host
-            if ref.host in table
-            else most_specific((p for p in table if p.startswith("*")), ref.host)
-        )
-        if pattern:
-            return _for_labels(table[pattern], scope.labels if owner == scope.namespace else None)
+    """The rules that hold when a proxy of a scope calls a service: one, or several to be merged.
+
+    No query of its own: there would be one for every service and every namespace.
+    """
+    client = scope.namespace
+    for owner in dict.fromkeys((client, ref.namespace, root_namespace(db))):
+        audience = EVERYBODY if _are_public(db, owner) else client
+        if owner == client:
+            groups = _of_host(_namespace_rules(db, owner, audience), ref.host)
+        else:
+            groups = _rules_of_host(db, owner, audience, ref.host)
+        if groups:
+            return _for_labels(groups, scope.labels if owner == client else None)
     return ()
+
+
+@query
+def _rules_of_host(db: Database, owner: str, audience: str, host: str) -> _Groups:
+    """The same for all clients that see the same rules."""
+    return _of_host(_namespace_rules(db, owner, audience), host)
+
+
+def _of_host(table: FrozenMap[str, _Groups], host: str) -> _Groups:
+    """The rules of the most specific pattern that covers a host."""
+    if host in table:
+        return table[host]
+    pattern = most_specific((p for p in table if p.startswith("*")), host)
+    return table[pattern] if pattern else ()
 
 
 def _for_labels(groups: _Groups, labels: FrozenMap[str, str] | None) -> RuleKeys:
@@ -95,13 +121,13 @@ def _for_labels(groups: _Groups, labels: FrozenMap[str, str] | None) -> RuleKeys
 @query
 def selector_label_names(db: Database, namespace: str) -> tuple[str, ...]:
     """The labels by which rules of a namespace tell its workloads apart."""
-    selectors = (_header(db, key).selector for key in BY_NAMESPACE(db, ("DestinationRule", namespace)))
+    selectors = (header(db, key).selector for key in BY_NAMESPACE(db, ("DestinationRule", namespace)))
     return tuple(sorted({name for selector in selectors for name in selector or EMPTY}))
 
 
 def picks_callers(db: Database, rules: RuleKeys) -> bool:
     """Whether rules hold for selected workloads only."""
-    return any(_header(db, key).selector is not None for key in rules)
+    return any(header(db, key).selector is not None for key in rules)
 
 
 def subsets(db: Database, rules: RuleKeys) -> Iterator[tuple[ResourceKey, int, Subset]]:

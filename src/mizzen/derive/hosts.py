@@ -10,6 +10,14 @@ def service_host(name: str, namespace: str) -> str:
     return f"{name}.{namespace}.{DOMAIN}"
 
 
+def owner_of(host: str) -> str:
+    """The namespace in the name of a Kubernetes Service; "" for other hosts."""
+    if not host.endswith("." + DOMAIN):
+        return ""
+    name, _, owner = host.removesuffix("." + DOMAIN).rpartition(".")
+    return owner if name else ""
+
+
 def qualified(host: str, namespace: str) -> str:
     """A host as an object of `namespace` means it: a name without a dot is a service of that namespace (Istio's
     rule for VirtualService and DestinationRule).

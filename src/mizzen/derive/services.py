@@ -217,7 +217,6 @@ def exported_services_of(db: Database, owner: str, namespace: str) -> tuple[Serv
     return _seen_from(db, namespace, _services_of_namespace(db, owner))
 
 
-@query
 def exported_services_named(db: Database, host: str, namespace: str) -> tuple[ServiceRef, ...]:
     """The services with a host that a namespace may see."""
     return _seen_from(db, namespace, services_of_host(db, host))

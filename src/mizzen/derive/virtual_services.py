@@ -1,6 +1,7 @@
 """VirtualServices: which one decides for a host, seen from a namespace or through a gateway."""
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import (
@@ -21,21 +22,27 @@ from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 
-_KINDS = ("VirtualService", http_routes.KIND, ingress.KIND)
+KINDS = ("VirtualService", http_routes.KIND, ingress.KIND)
 MESH_GATEWAY = "mesh"  # Istio's reserved gateway name: all sidecars
 
 
+class Header(NamedTuple):
+    """What the choice depends on. A changed route re-runs no choice."""
+
+    hosts: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    export_to: tuple[str, ...] = ()
+    age: tuple[bool, str] = (True, "")
+
+
 @query
-def _header(
-    db: Database, key: ResourceKey
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, str]]:
-    """(hosts, gateways, exportTo, age): what the choice depends on. A changed route re-runs no choice."""
+def header(db: Database, key: ResourceKey) -> Header:
     resource, spec = RESOURCES(db, key), virtual_service(db, key)
     if resource is None or spec is None or not is_discovered(db, key.namespace):
-        return (), (), (), (True, "")
+        return Header()
     hosts = tuple(qualified(host, key.namespace) for host in spec.hosts)
     gateways = tuple(gateway_name(name, key.namespace) for name in spec.gateways) or (MESH_GATEWAY,)
-    return hosts, gateways, spec.export_to, age(resource)[:2]
+    return Header(hosts, gateways, spec.export_to, age(resource)[:2])
 
 
 def gateway_name(name: str, namespace: str) -> str:
@@ -63,12 +70,12 @@ def can_match(
 @query
 def _oldest_first(db: Database) -> tuple[ResourceKey, ...]:
     """All routes. Those of a consumer, for its own namespace alone, go before the others (the Gateway API's rule)."""
-    keys = [key for kind in _KINDS for key in BY_KIND(db, kind)]
+    keys = [key for kind in KINDS for key in BY_KIND(db, kind)]
     return tuple(sorted(keys, key=lambda key: _order(db, key)))
 
 
 def _order(db: Database, key: ResourceKey) -> tuple[bool, tuple[bool, str], ResourceKey]:
-    _, _, export_to, age_of = _header(db, key)
+    _, _, export_to, age_of = header(db, key)
     is_consumer = key.kind == http_routes.KIND and export_to == (".",)
     return not is_consumer, age_of, key
 
@@ -84,7 +91,7 @@ def _visible_of(
     db: Database, owner: str, namespace: str, gateway: str
 ) -> tuple[tuple[ResourceKey, tuple[str, ...]], ...]:
     """Those of namespace `owner` alone."""
-    keys = (key for kind in _KINDS for key in BY_NAMESPACE(db, (kind, owner)))
+    keys = (key for kind in KINDS for key in BY_NAMESPACE(db, (kind, owner)))
     return tuple(_bound(db, keys, namespace, gateway))
 
 
@@ -93,7 +100,7 @@ def _bound(
 ) -> Iterator[tuple[ResourceKey, tuple[str, ...]]]:
     default = mesh_config(db).default_virtual_service_export_to
     for key in keys:
-        hosts, gateways, export_to, _ = _header(db, key)
+        hosts, gateways, export_to, _ = header(db, key)
         if gateway in gateways and exported(export_to, default, key.namespace, namespace):
             yield key, hosts
 
@@ -165,12 +172,17 @@ def mesh_hosts(db: Database, scope: OutboundScope) -> FrozenMap[str, ResourceKey
 
 
 @query
+def _wildcards(db: Database, scope: OutboundScope) -> tuple[str, ...]:
+    """The patterns among the hosts of a scope's VirtualServices."""
+    return tuple(pattern for pattern in mesh_hosts(db, scope) if pattern.startswith("*"))
+
+
 def mesh_virtual_service(db: Database, scope: OutboundScope, host: str) -> ResourceKey | None:
     """The VirtualService that decides for calls from a scope to a host: the most specific host pattern."""
     table = mesh_hosts(db, scope)
     if host in table:
         return table[host]
-    pattern = most_specific((pattern for pattern in table if pattern.startswith("*")), host)
+    pattern = most_specific(_wildcards(db, scope), host)
     return table[pattern] if pattern else None
 
 
@@ -186,7 +198,6 @@ def _stream_hosts(db: Database, scope: OutboundScope) -> tuple[tuple[ResourceKey
     return tuple(entry for entry in mesh_virtual_services(db, scope) if _carries_streams(db, entry[0]))
 
 
-@query
 def stream_virtual_services(db: Database, scope: OutboundScope, host: str) -> tuple[ResourceKey, ...]:
     """The VirtualServices whose TCP and TLS routes hold for calls from a scope to a host: all that cover it, the
     oldest first. Source: Istio, which for streams, unlike for HTTP, asks one after the other.
@@ -228,12 +239,19 @@ def source_label_names(db: Database, scope: OutboundScope) -> tuple[str, ...]:
 
 @query
 def _source_label_names(db: Database, key: ResourceKey) -> frozenset[str]:
+    return frozenset(name for match in _matches(db, key) for name in match.source_labels)
+
+
+@query
+def source_namespaces(db: Database, key: ResourceKey) -> frozenset[str]:
+    """The namespaces of callers for which a VirtualService asks."""
+    return frozenset(match.source_namespace for match in _matches(db, key) if match.source_namespace)
+
+
+def _matches(
+    db: Database, key: ResourceKey
+) -> Iterator[HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes]:
     spec = virtual_service(db, key)
-    if spec is None:
-        return frozenset()
-    matches = [
-        *(match.source_labels for route in spec.http for match in route.match),
-        *(match.source_labels for route in spec.tcp for match in route.match),
-        *(match.source_labels for route in spec.tls for match in route.match),
-    ]
-    return frozenset(name for labels in matches for name in labels)
+    for routes in (spec.http, spec.tcp, spec.tls) if spec else ():
+        for route in routes:
+            yield from route.match

@@ -63,7 +63,6 @@ def _by_host(db: Database, scope: OutboundScope) -> FrozenMap[str, tuple[Service
     return FrozenMap(found)
 
 
-@query
 def destination_port(db: Database, scope: OutboundScope, host: str) -> int | None:
     """The port of a destination that names none: the host's only one, whichever egress listener imports it."""
     refs = _named(db, scope, target_host(db, scope, host))
@@ -209,7 +208,7 @@ def other_names(db: Database, scope: OutboundScope) -> FrozenMap[str, tuple[str,
 
     Source: Istio's aliases: an ExternalName Service is no service of its own but a further name of the one that it names.
     """
-    targets = {ref.host: host for ref, host in visible_external_names(db, scope).items()}
+    targets = _targets(db, scope)
     found: dict[str, list[str]] = {}
     for host in sorted(targets):
         found.setdefault(_end(targets, host), []).append(host)
@@ -217,9 +216,14 @@ def other_names(db: Database, scope: OutboundScope) -> FrozenMap[str, tuple[str,
 
 
 @query
+def _targets(db: Database, scope: OutboundScope) -> FrozenMap[str, str]:
+    """The hosts of ExternalName Services, and for which each stands."""
+    return FrozenMap({ref.host: other for ref, other in visible_external_names(db, scope).items()})
+
+
 def target_host(db: Database, scope: OutboundScope, host: str) -> str:
     """Where a route to a host leads: to the host itself, or to the one for which it stands as an ExternalName Service."""
-    return _end({ref.host: other for ref, other in visible_external_names(db, scope.whole).items()}, host)
+    return _end(_targets(db, scope.whole.unlabelled), host)
 
 
 def _end(targets: Mapping[str, str], host: str) -> str:

@@ -1,7 +1,7 @@
 """What a generator makes: the encoded resource, and the origins of its parts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -27,8 +27,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Built:
+    """`parts`: origins of parts that other resources have, too, below their place in this one ("virtual_hosts[0]")."""
+
     resource: DiscoveryResource
     origins: tuple[Origin, ...] = ()
+    parts: tuple[tuple[str, tuple[Origin, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,16 @@ def resource(db: Database, ref: ResourceRef) -> DiscoveryResource:
 def origins(db: Database, ref: ResourceRef) -> tuple[Origin, ...]:
     """The companion of `resource`: where its parts come from."""
     made: Built = ref.build(db, *ref.arguments)
-    return made.origins
+    return all_origins(made)
+
+
+def all_origins(made: Built) -> tuple[Origin, ...]:
+    below = (
+        replace(origin, part=".".join(filter(None, (place, origin.part))))
+        for place, found in made.parts
+        for origin in found
+    )
+    return (*below, *made.origins)
 
 
 def encode(message: Message) -> bytes:

@@ -11,6 +11,7 @@ from mizzen.derive.destination_rules import rules_for
 from mizzen.derive.envoy_filters import envoy_filters_for
 from mizzen.derive.inbound import InboundScope, application, inbound_ports, own_address
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.realm import realm
 from mizzen.derive.scope import outbound_scope
 from mizzen.derive.visibility import visible_ports, visible_services
 from mizzen.incremental import Database, query
@@ -70,9 +71,11 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
     own = [ResourceRef(CLUSTER, names.BLACK_HOLE, passthrough.black_hole_cluster, ())]
     if view.binding is None:
         own.append(ResourceRef(CLUSTER, names.PASSTHROUGH, passthrough.passthrough_cluster, ()))
-    seen_as = callers_distinction(db, scope).of(caller(view))
+    # What proxies call is made for all that call the same by the same rules, of whichever namespaces.
+    shared = realm(db, scope) if view.kind is ProxyKind.SIDECAR else scope
+    seen_as = callers_distinction(db, shared).of(caller(view))
     common: dict[str, tuple[Any, tuple[Any, ...]]] = dict.fromkeys(
-        (CLUSTER, ENDPOINT, SECRET), (outbound_clusters, (scope, seen_as))
+        (CLUSTER, ENDPOINT, SECRET), (outbound_clusters, (shared, seen_as))
     )
     served = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
     if view.kind is ProxyKind.GATEWAY:
@@ -83,7 +86,8 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
         own += (*ingress_secrets(db, served), *sidecar_secrets(db, scope, view.service_account))
         if view.binding is None:
             own += _captured(db, scope, view.families)
-            common |= dict.fromkeys((LISTENER, ROUTE), (outbound_listeners, (scope,)))
+            common[LISTENER] = outbound_listeners, (shared,)
+            common[ROUTE] = outbound_routes, (shared, view.namespace)
         else:
             own += _http_proxy(db, scope, view.binding.address, view.binding.http_proxy_port)
     filters = envoy_filters_for(db, view.namespace, view.labels)
@@ -192,21 +196,26 @@ def _http_proxy(db: Database, scope: OutboundScope, address: str, port: int) -> 
 
 @query
 def outbound_listeners(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
-    """The listeners of a scope, and the routes of those that take HTTP."""
-    refs: list[ResourceRef] = []
-    for planned in planned_listeners(db, scope):
-        key = planned.key
-        name = names.listener(key.address, key.port)
-        refs.append(ResourceRef(LISTENER, name, outbound_listener, (key,)))
-        if key.route:
-            refs.append(_outbound_routes(planned))
-    return tuple(refs)
+    """The listeners of a scope."""
+    keys = (planned.key for planned in planned_listeners(db, scope))
+    return tuple(
+        ResourceRef(LISTENER, names.listener(key.address, key.port), outbound_listener, (key,))
+        for key in keys
+    )
 
 
-def _outbound_routes(planned: PlannedListener) -> ResourceRef:
+@query
+def outbound_routes(db: Database, scope: OutboundScope, namespace: str) -> tuple[ResourceRef, ...]:
+    """The routes of those listeners of a scope that take HTTP, for callers in a namespace."""
+    return tuple(
+        _outbound_routes(planned, namespace) for planned in planned_listeners(db, scope) if planned.key.route
+    )
+
+
+def _outbound_routes(planned: PlannedListener, namespace: str) -> ResourceRef:
     name, port = planned.key.route, planned.key.port
     if planned.all_ports:
         return ResourceRef(ROUTE, name, all_ports_routes, (name, (planned.scope,)))
     if planned.sniffed is not None:
         return ResourceRef(ROUTE, name, sniffed_routes, (planned.scope, planned.sniffed, port), port=port)
-    return ResourceRef(ROUTE, name, sidecar_routes, (planned.scope, port), port=port)
+    return ResourceRef(ROUTE, name, sidecar_routes, (planned.scope, port, namespace), port=port)

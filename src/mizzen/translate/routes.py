@@ -1,6 +1,6 @@
 """Route configurations of sidecars: by HTTP port, shared by all proxies that no route tells apart."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mizzen.config.resource import ResourceKey
@@ -10,7 +10,7 @@ from mizzen.config.types.networking import (
     HTTPMatchRequest,
     PortSelector,
 )
-from mizzen.derive.destination_rules import rules_for
+from mizzen.derive.destination_rules import RuleKeys, rules_for
 from mizzen.derive.http_rules import http_rules
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.sidecars import egress_listeners
@@ -23,14 +23,15 @@ from mizzen.derive.visibility import destination_port, target_host, visible_host
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import ServiceRef
-from mizzen.proto.api import Route, RouteConfiguration
+from mizzen.proto.api import Route, RouteConfiguration, VirtualHost
 from mizzen.translate import names
-from mizzen.translate.built import Built, Origin, built
+from mizzen.translate.built import Built, Origin, encode
 from mizzen.translate.route_action import DEFAULT_RETRY, RouteContext, default_route, http_route
 from mizzen.translate.traffic_policy import effective_policy
 from mizzen.translate.unknown import REFUSED, unknown_hosts, unknown_traffic
-from mizzen.translate.virtual_hosts import SidecarHost, http_ports, sidecar_hosts
-from mizzen.xds.resource import ROUTE
+from mizzen.translate.virtual_hosts import SidecarHost, http_ports, own_domains, sidecar_hosts
+from mizzen.xds.encoding import bytes_field, string_field
+from mizzen.xds.resource import ROUTE, discovery_resource
 
 _DEFAULT_PORT = 80
 
@@ -52,17 +53,54 @@ def route_configuration(name: str) -> RouteConfiguration:
     )
 
 
+class EncodedHost(NamedTuple):
+    """A virtual host without its name and domains, which stand first on the wire: what it has in common with those of the same
+    host by other names. No bytes: it has no routes, and there is no host.
+    """
+
+    rest: bytes
+    origins: tuple[Origin, ...]
+
+
+# Fields of RouteConfiguration and of VirtualHost.
+_NAME, _VIRTUAL_HOSTS, _DOMAINS = 1, 2, 2
+
+
 @query
-def sidecar_routes(db: Database, scope: OutboundScope, port: int) -> Built:
-    """RouteConfiguration "<port>": every host of that port, then whatever the mesh allows."""
-    config = route_configuration(names.route(port))
+def sidecar_routes(db: Database, scope: OutboundScope, port: int, namespace: str) -> Built:
+    """RouteConfiguration "<port>": every host of that port, then whatever the mesh allows. `namespace` is that of the
+    callers: by its short names they call what is theirs, also where their scope is everybody's.
+    """
+    hosts = _hosts_of_port(db, scope, port)
+    if namespace != scope.namespace:
+        renamed = own_domains(db, scope, port, namespace)
+        hosts = tuple(
+            each._replace(field=_host_field(each.host, port, renamed[each.host], each.encoded.rest))
+            if each.host in renamed
+            else each
+            for each in hosts
+        )
     # Istio lists every host with and without port; Envoy can ignore the port itself.
-    config.ignore_port_in_host_matching = True
-    origins: list[Origin] = []
-    for host in sidecar_hosts(db, scope, port):
-        _add_host(db, config, scope, host, host.domains, port, origins)
-    config.virtual_hosts.append(unknown_hosts(unknown_traffic(db, scope)))
-    return built(ROUTE, config, tuple(origins))
+    return _configuration(
+        names.route(port), hosts, unknown_hosts(unknown_traffic(db, scope)), ignore_port=True
+    )
+
+
+class _PlacedHost(NamedTuple):
+    """A virtual host as a field of its route configuration."""
+
+    host: str
+    field: bytes
+    encoded: EncodedHost
+
+
+@query
+def _hosts_of_port(db: Database, scope: OutboundScope, port: int) -> tuple[_PlacedHost, ...]:
+    return tuple(
+        placed
+        for host in sidecar_hosts(db, scope, port)
+        for placed in _placed(db, scope, host, host.domains, port)
+    )
 
 
 @query
@@ -70,12 +108,9 @@ def sniffed_routes(db: Database, scope: OutboundScope, ref: ServiceRef, port: in
     """RouteConfiguration "<host>:<port>": of one service, which is called at an address of its own, whatever host its
     callers name.
     """
-    config = route_configuration(names.sniffed_route(ref.host, port))
-    config.ignore_port_in_host_matching = True
     host = SidecarHost(ref.host, ("*",), ref, mesh_virtual_service(db, scope, ref.host))
-    origins: list[Origin] = []
-    _add_host(db, config, scope, host, host.domains, port, origins)
-    return built(ROUTE, config, tuple(origins))
+    placed = _placed(db, scope, host, host.domains, port)
+    return _configuration(names.sniffed_route(ref.host, port), placed, ignore_port=True)
 
 
 @query
@@ -90,8 +125,7 @@ def all_ports_routes(db: Database, name: str, scopes: tuple[OutboundScope, ...])
     """The services of every port, told apart by the port in the request's authority: of a listener that is no port of
     theirs.
     """
-    config = route_configuration(name)
-    origins: list[Origin] = []
+    hosts: list[_PlacedHost] = []
     taken: set[str] = set()
     for scope, port in ((each, port) for each in scopes for port in http_ports(db, each)):
         for host in sidecar_hosts(db, scope, port):
@@ -99,48 +133,73 @@ def all_ports_routes(db: Database, name: str, scopes: tuple[OutboundScope, ...])
             domains = [*(f"{domain}:{port}" for domain in host.domains), *plain]
             fresh = [domain for domain in domains if domain not in taken]
             taken.update(fresh)
-            _add_host(db, config, scope, host, fresh, port, origins)
+            hosts += _placed(db, scope, host, fresh, port)
     # What is left has no original destination to pass through to: its name must be resolved, or it is refused.
     unknown = unknown_traffic(db, scopes[0])
-    config.virtual_hosts.append(unknown_hosts(unknown if unknown.resolves_names else REFUSED))
-    return built(ROUTE, config, tuple(origins))
+    return _configuration(name, hosts, unknown_hosts(unknown if unknown.resolves_names else REFUSED))
 
 
-def _add_host(
-    db: Database,
-    config: RouteConfiguration,
-    scope: OutboundScope,
-    host: SidecarHost,
-    domains: Sequence[str],
-    port: int,
-    origins: list[Origin],
-) -> None:
+def _configuration(
+    name: str, hosts: Iterable[_PlacedHost], last: VirtualHost | None = None, *, ignore_port: bool = False
+) -> Built:
+    """A route configuration of hosts that are encoded: its name, the hosts, and the settings that all have. In the order of
+    the fields' numbers, as a message is serialised.
+    """
+    settings = route_configuration("")
+    settings.ignore_port_in_host_matching = ignore_port
+    placed = tuple(hosts)
+    fields = [each.field for each in placed]
+    if last is not None:
+        fields.append(bytes_field(_VIRTUAL_HOSTS, encode(last)))
+    body = b"".join((string_field(_NAME, name), *fields, encode(settings)))
+    parts = tuple((f"virtual_hosts[{index}]", each.encoded.origins) for index, each in enumerate(placed))
+    return Built(discovery_resource(ROUTE, name, body), parts=parts)
+
+
+def _placed(
+    db: Database, scope: OutboundScope, host: SidecarHost, domains: Sequence[str], port: int
+) -> list[_PlacedHost]:
     """A virtual host with its routes: those of the VirtualService that decides, if any can hold for these callers, else
     one to the service (Istio's rule). Without either there is no host.
     """
-    routes = _routes(db, scope, host, port)
-    if not routes or not domains:
-        return
-    part = f"virtual_hosts[{len(config.virtual_hosts)}]"
-    made = config.virtual_hosts.add(
-        name=f"{host.host}:{port}", domains=domains, include_request_attempt_count=True
+    encoded = encoded_host(db, scope, host.service, host.virtual_service, port)
+    if not encoded.rest or not domains:
+        return []
+    return [_PlacedHost(host.host, _host_field(host.host, port, domains, encoded.rest), encoded)]
+
+
+def _host_field(host: str, port: int, domains: Iterable[str], rest: bytes) -> bytes:
+    head = string_field(_NAME, f"{host}:{port}")
+    return bytes_field(
+        _VIRTUAL_HOSTS, b"".join((head, *(string_field(_DOMAINS, domain) for domain in domains), rest))
     )
-    for index, (route, key, path) in enumerate(routes):
+
+
+@query
+def encoded_host(
+    db: Database, scope: OutboundScope, service: ServiceRef | None, decides: ResourceKey | None, port: int
+) -> EncodedHost:
+    """The routes of a service, or of a VirtualService without one."""
+    made = VirtualHost(include_request_attempt_count=True)
+    origins: list[Origin] = []
+    for index, (route, key, path) in enumerate(_routes(db, scope, service, decides, port)):
         made.routes.append(route)
-        origins.append(Origin(f"{part}.routes[{index}]" if path else part, key, path))
+        origins.append(Origin(f"routes[{index}]" if path else "", key, path))
+    return EncodedHost(encode(made) if origins else b"", tuple(origins))
 
 
-def _routes(db: Database, scope: OutboundScope, host: SidecarHost, port: int) -> list[TracedRoute]:
+def _routes(
+    db: Database, scope: OutboundScope, service: ServiceRef | None, decides: ResourceKey | None, port: int
+) -> list[TracedRoute]:
     context = route_context(db, scope, port)
-    key = host.virtual_service
-    if key is not None:
-        routes = list(virtual_service_routes(db, context, key, MESH_GATEWAY, scope, port))
+    if decides is not None:
+        routes = list(virtual_service_routes(db, context, decides, MESH_GATEWAY, scope, port))
         if routes:
             return routes
-    if host.service is None:
+    if service is None:
         return []
-    direct = Destination(host=host.service.host, port=PortSelector(number=port))
-    return [TracedRoute(default_route(context, direct), host.service.source, ())]
+    direct = Destination(host=service.host, port=PortSelector(number=port))
+    return [TracedRoute(default_route(context, direct), service.source, ())]
 
 
 def route_context(db: Database, scope: OutboundScope, port: int) -> RouteContext:
@@ -187,7 +246,6 @@ def _matches_everything(match: HTTPMatchRequest) -> bool:
     return not any(others) and (uri is None or uri.prefix == "/" or uri.regex == ".*")
 
 
-@query
 def cluster_name(db: Database, scope: OutboundScope, destination: Destination, port: int) -> str:
     """The cluster of a destination."""
     number = port_number(db, scope, destination, port)
@@ -201,14 +259,19 @@ def port_number(db: Database, scope: OutboundScope, destination: Destination, po
     return destination_port(db, scope, destination.host) or port
 
 
-@query
 def hashing(
     db: Database, scope: OutboundScope, destination: Destination, port: int
 ) -> ConsistentHashLB | None:
     """The consistent hashing that a destination's rules ask for."""
     ref = visible_host(db, scope, target_host(db, scope, destination.host))
-    if ref is None:
+    rules = rules_for(db, scope, ref) if ref else ()
+    if not rules:
         return None
-    number = port_number(db, scope, destination, port)
-    settings = effective_policy(db, rules_for(db, scope, ref), destination.subset, number).load_balancer
+    return _hashing_of(db, rules, destination.subset, port_number(db, scope, destination, port))
+
+
+@query
+def _hashing_of(db: Database, rules: RuleKeys, subset: str, port: int) -> ConsistentHashLB | None:
+    """Apart from the rest of the policy: a changed connection pool re-runs no route."""
+    settings = effective_policy(db, rules, subset, port).load_balancer
     return settings.consistent_hash if settings else None

@@ -2,15 +2,17 @@
 hosts that only VirtualServices name.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from mizzen.config.resource import ResourceKey
 from mizzen.derive.addresses import virtual_addresses
-from mizzen.derive.hosts import aliases, matches
+from mizzen.derive.hosts import aliases, matches, owner_of
 from mizzen.derive.services import service
 from mizzen.derive.virtual_services import mesh_hosts, mesh_virtual_service
 from mizzen.derive.visibility import other_names, visible_ports, visible_services
+from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope
 from mizzen.model.service import Protocol, ServiceRef
@@ -61,6 +63,36 @@ def sidecar_hosts(db: Database, scope: OutboundScope, port: int) -> tuple[Sideca
     ]
     found += _hosts_without_service(db, scope, port, found)
     return tuple(_apart(sorted(found, key=lambda host: host.host)))
+
+
+@query
+def own_domains(
+    db: Database, scope: OutboundScope, port: int, namespace: str
+) -> FrozenMap[str, tuple[str, ...]]:
+    """For callers in a namespace that share the scope of everybody: the virtual hosts of a port that they call by short
+    names too, with all domains. That no other host has these names is what told_apart makes sure of.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for host in _hosts_by_namespace(db, scope, port).get(namespace, ()):
+        assert host.service is not None
+        everybodys = set(domains_of(db, scope, host.service))
+        called = dict.fromkeys(domains_of(db, replace(scope, namespace=namespace), host.service))
+        found[host.host] = tuple(name for name in called if name in host.domains or name not in everybodys)
+    return FrozenMap(found)
+
+
+@query
+def _hosts_by_namespace(
+    db: Database, scope: OutboundScope, port: int
+) -> FrozenMap[str, tuple[SidecarHost, ...]]:
+    """By the namespaces in which they have short names: their own, and those of ExternalName Services that stand for them."""
+    found: defaultdict[str, list[SidecarHost]] = defaultdict(list)
+    for host in sidecar_hosts(db, scope, port):
+        if host.service is not None:
+            names = (host.host, *other_names(db, scope).get(host.host.lower(), ()))
+            for namespace in {owner_of(name) for name in names} - {""}:
+                found[namespace].append(host)
+    return FrozenMap({namespace: tuple(hosts) for namespace, hosts in found.items()})
 
 
 def _hosts_without_service(

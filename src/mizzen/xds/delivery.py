@@ -125,18 +125,27 @@ class Delivery:
             self._removals_from = None
         self._notice_stalls(now)
         while True:
-            for removals in (False, True):
-                for subscription in self._subscriptions.values():
-                    response = self._respond(subscription, now, removals=removals)
-                    if response is not None:
-                        return response
-            if not self._finished():
-                return None
+            response = self._next_of(now, removals=False) or self._next_of(now, removals=True)
+            if response is not None or not self._finished():
+                return response
             self._complete = True
             self._settle()
             if self._target is self._newest:
                 return None
             self._adopt_newest()
+
+    def _next_of(self, now: float, *, removals: bool) -> Response | None:
+        """The next response with additions, or with removals as well."""
+        behind = self._behind()
+        for subscription in self._subscriptions.values():
+            if subscription.outstanding is not None:
+                continue
+            response = self._respond(subscription, behind, now, removals=removals)
+            if response is not None:
+                return response
+            if subscription.reached >= self._target_sequence:
+                behind.discard(subscription.type_url)
+        return None
 
     def _adopt_newest(self) -> None:
         """Begin the next roll-out, if there is one."""
@@ -144,15 +153,19 @@ class Delivery:
             self._target, self._target_sequence = self._newest, self._newest_sequence
             self._complete = False
 
-    def _respond(self, subscription: Subscription, now: float, *, removals: bool) -> Response | None:
+    def _respond(
+        self, subscription: Subscription, behind: set[str], now: float, *, removals: bool
+    ) -> Response | None:
         type_url = subscription.type_url
-        behind = self._behind()
         allowed = rollout.may_remove(behind) if removals else rollout.may_add(type_url, behind)
-        if subscription.outstanding is not None or not allowed:
+        if not allowed:
             return None
         newest = type_url not in rollout.LOCKSTEP
         snapshot = self._newest if newest else self._target
         sequence = self._newest_sequence if newest else self._target_sequence
+        if subscription.has_taken(snapshot.of(type_url)):
+            subscription.reached = sequence
+            return None
         draft = self._draft(subscription, snapshot, removals=removals)
         self._tell_recovered(subscription, subscription.forget_refusals(draft.recovered))
         if not draft:

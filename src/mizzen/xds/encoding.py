@@ -54,7 +54,11 @@ def delta_response(
 
 
 def string_field(number: int, value: str) -> bytes:
-    data = value.encode()
+    return bytes_field(number, value.encode())
+
+
+def bytes_field(number: int, data: bytes) -> bytes:
+    """A field of bytes, or of a message that is encoded already."""
     return _prefix(number, len(data)) + data
 
 

@@ -157,6 +157,16 @@ class Subscription:
 
     # --- what it is sent
 
+    def has_taken(self, state: State) -> bool:
+        """Whether a draft of this state would be empty, seen at a glance: that is so of most types at most turns."""
+        return (
+            state is self._state
+            and not self._differs
+            and not self._owed
+            and not self._groups
+            and not (self.wildcard and self._unanswered)
+        )
+
     def draft(self, state: State, in_use: State = NOTHING, *, removals: bool) -> Draft:
         """What to send so that the proxy comes to hold `state`.
 

@@ -30,7 +30,7 @@ from mizzen.proto.api import (
     RouteConfiguration,
     VirtualHost,
 )
-from mizzen.translate.built import Built, Origin, ResourceRef, built
+from mizzen.translate.built import Built, Origin, ResourceRef, all_origins, built
 from mizzen.translate.patches.clusters import cluster_matches, patch_cluster
 from mizzen.translate.patches.listeners import INBOUND, LISTENER_PARTS, listener_matches, patch_listener
 from mizzen.translate.patches.routes import ROUTE_PARTS, patch_routes
@@ -154,7 +154,7 @@ def patched(db: Database, ref: ResourceRef, patching: Patching) -> Built:
             origins.append(_origin(key, index))
     if not origins and patching.settings == AS_THE_MESH:
         return made
-    return built(ref.type_url, message, (*made.origins, *origins), made.resource.warms)
+    return built(ref.type_url, message, (*all_origins(made), *origins), made.resource.warms)
 
 
 def _settle(message: Any, patching: Patching) -> None:
