@@ -7,7 +7,7 @@ What is as Envoy's: clusters and listeners are asked for first; the endpoints of
 when they are known; clusters are not ACKed before the endpoints that they wait for came (warming); the endpoints of a
 cluster that is gone are asked for no longer; a proxy that reconnects says which versions it holds.
 
-Run by benchmarks.load.daemon; see there for what each order is for.
+Run by benchmarks.load.processes.
 """
 
 import json
