@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs conformance bench soak fuzz lint format specs-update lock ci-setup clean
+.PHONY: help setup demo test check docs conformance bench bench-compare curves soak fuzz lint format specs-update lock ci-setup clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,6 +51,12 @@ conformance: $(SET_UP) ## Istio's own cases (../shared/conformance or MIZZEN_CON
 
 bench: $(SET_UP) ## figures: ratios first, both sides measured in one run
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-compare: $(SET_UP) ## the last run of benchmarks/discovery.py against the recorded one, as ratios; fails where a count grew
+	@$(BIN)/python benchmarks/compare.py
+
+curves: $(SET_UP) ## how the daemon's costs grow with proxies and services (CURVES=--quick for a minute)
+	@$(BIN)/python benchmarks/curves.py $(CURVES)
 
 soak: $(SET_UP) ## half an hour of changes (MINUTES=10 for less): nothing grows, and everybody holds what is right
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
