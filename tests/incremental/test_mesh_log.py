@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from mizzen.config.decode import decode
+from mizzen.derive.inbound import InboundScope
 from mizzen.derive.inputs import RESOURCES, UNHEALTHY
 from mizzen.derive.workloads import workload_key
 from mizzen.incremental.nodes import Log
-from mizzen.model.proxy import ProxyView
+from mizzen.model.proxy import OutboundScope, ProxyView
 from tests.support.edge_secrets import tls_secret
 from tests.support.mesh import Mesh, agent, gateway, sidecar
 from tests.support.mesh_changes import Change
@@ -293,14 +294,16 @@ def test_a_virtual_service_that_a_namespace_cannot_see_does_not_touch_it(
     assert names(changed) == ["RouteConfiguration 80"]  # of the namespace that sees it
     assert all(watched.resources(OTHER)[slot] is item for slot, item in held.items())
     concerns_other = {name for name, key in log.ran if touches(key, "other")}
-    assert concerns_other <= {"_visible"}
+    assert concerns_other <= {"_visible", "_is_told_apart"}
 
 
 def touches(key: object, namespace: str) -> bool:
     """Whether a query's key speaks of a client's namespace: by itself, in a scope, or in a view."""
     if isinstance(key, tuple):
         return any(touches(part, namespace) for part in key)
-    return key == namespace or getattr(key, "namespace", None) == namespace
+    return key == namespace or (
+        isinstance(key, OutboundScope | InboundScope | ProxyView) and key.namespace == namespace
+    )
 
 
 def test_a_virtual_service_for_all_is_seen_by_all() -> None:

@@ -91,6 +91,7 @@ class Daemon:
     listeners: dict[str, object] = field(default_factory=dict)
     clusters: dict[str, object] = field(default_factory=dict)
     refuse_certificates: str = ""
+    crowded: str = ""  # what it says instead of taking a report
     proofs: list[str] = field(
         default_factory=list
     )  # of each certificate request: "token" or the client's identity
@@ -156,6 +157,8 @@ class Daemon:
     async def _hear(self, stream) -> None:
         report = await stream.recv_message()
         assert peer_of(stream).identity is not None
+        if self.crowded:
+            raise GRPCError(Status.UNAVAILABLE, self.crowded)
         self.health.append((report.healthy, report.reason))
         await stream.send_message(api.HealthReportResponse())
 

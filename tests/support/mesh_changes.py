@@ -483,6 +483,13 @@ resources = st.one_of(
 )
 """An object of any kind."""
 
+called = st.tuples(
+    st.lists(_kubernetes_services() | _service_entries(), min_size=1, max_size=4),
+    st.lists(_destination_rules(), max_size=3) | st.lists(_virtual_services(), max_size=3),
+    st.lists(_destination_rules() | _virtual_services() | _service_entries(), max_size=2),
+).map(lambda parts: [*parts[0], *parts[1], *parts[2]])
+"""Objects that say what proxies call, and how."""
+
 _sets = resources.map(lambda found: Change(RESOURCES, found.key, found))
 _removals = resources.map(lambda found: Change(RESOURCES, found.key, None))
 _healths = st.builds(

@@ -15,7 +15,6 @@ from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
-from mizzen.ca.admission import Admission, Limits
 from mizzen.ca.authority import Authority
 from mizzen.ca.server_identity import SERVER_NAME, ServedAs, ServerIdentity
 from mizzen.ca.service import METHOD, CertificatePolicy, CertificateService, Issuance
@@ -23,6 +22,7 @@ from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import JoinToken, JoinTokenKey
 from mizzen.model.identity import SpiffeId
 from mizzen.proto.api import IstioCertificateRequest, IstioCertificateResponse
+from mizzen.rpc.admission import Admission, Limits
 from mizzen.rpc.server import RpcServer
 from tests.support.certificates import REVIEWS, a_csr, a_key, an_authority, pem_of
 
@@ -85,7 +85,7 @@ async def a_daemon(folder, admission=None):
     authority = an_authority(folder, now())
     token_key = JoinTokenKey.open(folder / "join-token.key", os.urandom)
     policy = CertificatePolicy("cluster.local", subject_for, told.append)
-    service = CertificateService(authority, token_key, policy, now, admission or Admission())
+    service = CertificateService(authority, token_key, policy, now, admission or Admission("certificates"))
     server_identity = ServerIdentity(authority, ServedAs("cluster.local"), clock=Clock())
     server = RpcServer([service], tls=server_identity.context)
     await server.start("127.0.0.1", 0)
@@ -260,10 +260,13 @@ async def test_the_subject_tells_of_the_workload(daemon):
 
 
 async def test_a_caller_that_asks_too_often_is_told_to_come_again(tmp_path):
-    async with a_daemon(tmp_path, Admission(Limits(burst=1))) as daemon, daemon.client() as create:
+    async with (
+        a_daemon(tmp_path, Admission("certificates", Limits(burst=1))) as daemon,
+        daemon.client() as create,
+    ):
         await create(request(), metadata=bearer(daemon.token()), timeout=5)
         assert await refusal(create, token=daemon.token()) == (
-            Status.UNAVAILABLE,
+            Status.RESOURCE_EXHAUSTED,
             f"{REVIEWS} asks for certificates too often: try again in some seconds",
         )
         await create(request(), metadata=bearer(daemon.token(OTHER)), timeout=5)

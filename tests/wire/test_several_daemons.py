@@ -93,7 +93,8 @@ async def test_a_daemon_with_a_past_and_a_new_one_serve_the_same_bytes(mesh):
         mesh.write("search-0.yaml", WORKLOAD.format(name="search", namespace="shop", address="10.7.7.7"))
         await mesh.change("WorkloadEntry shop/search-0")
         (mesh.config / "external-0.yaml").unlink()
-        await mesh.change("ServiceEntry shop/db0")
+        # The newest: an older one tells of its creation.
+        await mesh.until(lambda status: status["changes"][0]["objects"] == ["ServiceEntry shop/db0"])
         async with a.proxy(await a.join(CART), "shop/cart-0") as proxy:
             await take_all(proxy)
             held = proxy.held

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from google.protobuf.message import Message
 from grpclib.client import Channel, StreamStreamMethod, UnaryUnaryMethod
 from grpclib.config import Configuration
+from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 
@@ -37,7 +38,9 @@ Result = TypeVar("Result")
 
 
 class DaemonError(Exception):
-    """The daemon could not be asked or said no; the message is one line. `refused`: it answered."""
+    """The daemon could not be asked or said no; the message is one line. `refused`: it answered, and another would say the
+    same.
+    """
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -93,8 +96,10 @@ class Daemon:
         try:
             yield
         except GRPCError as error:
+            # UNAVAILABLE: it has too much to do at the moment; another may have less.
             raise DaemonError(
-                f"the daemon at {self.address} answered: {error.message or error.status.name}", refused=True
+                f"the daemon at {self.address} answered: {error.message or error.status.name}",
+                refused=error.status is not Status.UNAVAILABLE,
             ) from None
         except ssl.SSLCertVerificationError as error:
             raise DaemonError(
@@ -123,7 +128,7 @@ class Daemon:
 @dataclass(frozen=True, slots=True)
 class Daemons:
     """All daemons of the mesh, of which any can answer. Each call begins with one drawn at random, so that the agents
-    spread, and goes on to the next where one cannot be reached. Nothing is remembered of who could not: calls are rare.
+    spread, and goes on to the next where one cannot be reached or has too much to do. Nothing is remembered of who could not: calls are rare.
     """
 
     each: tuple[Daemon, ...]

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 
-from mizzen.ca.admission import Admission, BusyError
 from mizzen.ca.authority import Authority, AuthorityExpiredError, Issued
 from mizzen.ca.csr import CsrRefusedError
 from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import JoinTokenKey, TokenRefusedError
 from mizzen.model.identity import SpiffeId
 from mizzen.proto import api
+from mizzen.rpc.admission import Admission
 from mizzen.rpc.peer import Peer, peer_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class CertificateService:
     token_key: JoinTokenKey
     policy: CertificatePolicy
     clock: Callable[[], datetime]
-    admission: Admission = field(default_factory=Admission)
+    admission: Admission = field(default_factory=lambda: Admission("certificates"))
 
     def __mapping__(self) -> dict[str, Handler]:
         request, response = api.IstioCertificateRequest, api.IstioCertificateResponse
@@ -87,11 +87,8 @@ class CertificateService:
         caller = self._authenticate(stream.metadata or {}, peer, now)
         request = await _received(stream)
         caller = _with_workload(caller, request)
-        try:
-            async with self.admission.turn(str(caller.identity), now):
-                issued = self._sign(caller, request, now)
-        except BusyError as error:
-            raise GRPCError(Status.UNAVAILABLE, f"{error}: try again in some seconds") from None
+        async with self.admission.turn(str(caller.identity), now.timestamp()):
+            issued = self._sign(caller, request, now)
         certificate = issued.certificate
         self.policy.issued(Issuance(caller, certificate.serial_number, certificate.not_valid_after_utc))
         await stream.send_message(api.IstioCertificateResponse(cert_chain=issued.pem_chain()))

@@ -30,6 +30,7 @@ from mizzen.daemon.collector import Collector
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.lock import shared_folder
+from mizzen.daemon.overload import Overload
 from mizzen.daemon.presence import FOLDER as PRESENCE
 from mizzen.daemon.presence import Presence
 from mizzen.daemon.refresher import Refresher
@@ -43,6 +44,7 @@ from mizzen.derive.mesh import mesh_config
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
 from mizzen.model.identity import SpiffeId
+from mizzen.rpc.admission import Admission
 from mizzen.rpc.server import ListenError, RpcServer
 from mizzen.sources.files import FileSource
 from mizzen.xds.server import DiscoveryService
@@ -91,7 +93,8 @@ class Daemon:
         self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
         self._catalog = MeshCatalog(self._db, register=Registrar(self._db, members, own_name).register)
         self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
-        self._discovery = DiscoveryService(self._catalog, self._delivery)
+        self._shed = Overload(self._registry, clocks.monotonic, _log.warning).shed
+        self._discovery = DiscoveryService(self._catalog, self._delivery, shed=self._shed)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
         self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
         self._analyser.request()
@@ -145,11 +148,12 @@ class Daemon:
             )
             token_key = JoinTokenKey.open(shared / KEY_FILE, clocks.random_bytes)
         policy = CertificatePolicy(self._trust_domain, self._subject_for, _log_issuance)
-        certificates = CertificateService(authority, token_key, policy, clocks.wall)
+        admission = Admission("certificates", shed=self._shed)
+        certificates = CertificateService(authority, token_key, policy, clocks.wall, admission)
         served_as = _served_as(self._trust_domain, (settings.listen_host, *settings.names))
         identity = ServerIdentity(authority, served_as, clock=clocks.wall)
-        health = HealthService(self._db, self._report_health)
-        return RpcServer([self._discovery, certificates, health], tls=identity.context)
+        health = HealthService(self._db, self._report_health, clock=clocks.monotonic, shed=self._shed)
+        return RpcServer([self._discovery, certificates, health], tls=identity.context, shed=self._shed)
 
     def _build_status(self) -> DaemonStatus:
         clocks = self._clocks

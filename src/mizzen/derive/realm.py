@@ -23,9 +23,15 @@ from mizzen.model.proxy import OutboundScope
 
 def realm(db: Database, scope: OutboundScope) -> OutboundScope:
     """The scope of all callers for whom nothing of what they call differs from this one's, short names apart."""
-    if scope.sidecar is not None or scope.namespace in told_apart(db):
+    if scope.sidecar is not None or _is_told_apart(db, scope.namespace):
         return scope
     return replace(scope, namespace=EVERYBODY)
+
+
+@query
+def _is_told_apart(db: Database, namespace: str) -> bool:
+    """So that a change of who is concerns nobody else."""
+    return namespace in told_apart(db)
 
 
 @query

@@ -25,8 +25,10 @@ from grpclib.protocol import Buffer, H2Protocol
 from grpclib.protocol import Stream as H2Stream
 from grpclib.server import Handler, Stream
 from h2.config import H2Configuration
+from h2.settings import SettingCodes
 
 from mizzen.rpc import listening
+from mizzen.rpc.admission import Shed, untold
 from mizzen.rpc.codec import RawCodec
 from mizzen.rpc.listening import ListenError
 from mizzen.rpc.peer import Peer, peer_of
@@ -60,13 +62,22 @@ class Service(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RpcLimits:
-    """What clients may cost. A connection beyond `connections` is closed at once (the client comes back later); a
-    message longer than `message_bytes` ends its call with RESOURCE_EXHAUSTED before it is read.
+    """What clients may cost. A connection beyond `connections` is closed at once (the client comes back later), one beyond
+    `handshakes` waits in the kernel's queue until another is done, or is found to wait for its client. A message longer
+    than `message_bytes` ends its call with RESOURCE_EXHAUSTED before it is read.
     """
 
     connections: int = 10_000
+    handshakes: int = 64  # at once: each costs about a millisecond of the processor
+    patience_seconds: float = (
+        0.25  # a handshake that takes longer waits for its client, and keeps no other from its own
+    )
+    calls: int = 100  # at once, of a connection: what HTTP/2 wants at least
     message_bytes: int = 4 * _MIB
-    window_bytes: int = _MIB  # per connection: what a client may send that no handler has read yet
+    window_bytes: int = _MIB // 4  # per connection: what a client may send that no handler has read yet
+    unsent_bytes: int = (
+        _MIB  # per connection: a client that asks on and on, and does not read the answers, is dropped
+    )
     handshake_seconds: float = 10.0
     keepalive_seconds: float = 30.0  # between pings
     keepalive_timeout_seconds: float = 20.0  # for the answer to one
@@ -82,6 +93,9 @@ class RpcLimits:
             http2_connection_window_size=self.window_bytes,
             http2_stream_window_size=self.window_bytes,
         )
+
+    def for_http2(self) -> dict[SettingCodes | int, int]:
+        return {SettingCodes.MAX_CONCURRENT_STREAMS: self.calls}
 
 
 def disconnect(stream: Stream[Any, Any]) -> None:
@@ -111,17 +125,22 @@ async def send(stream: Stream[Any, Any], message: bytes) -> None:
     if not stream._send_initial_metadata_done:  # noqa: SLF001  the seam
         await stream.send_initial_metadata()
     call = stream._stream  # noqa: SLF001  the seam
-    data = memoryview(_head(message) + message)
+    for data in (memoryview(_head(message)), memoryview(message)):
+        await _send_all(call, data)
+
+
+async def _send_all(call: H2Stream, data: memoryview) -> None:
     while data:
-        await call.connection.write_ready.wait()
         window = _window(call)
-        if window <= 0:
+        if not call.connection.write_ready.is_set():  # looked at anew: another call may have been woken first
+            await call.connection.write_ready.wait()
+        elif window <= 0:
             call.window_updated.clear()
             await call.window_updated.wait()
-            continue
-        piece = min(window, _SENT_AT_ONCE)
-        _write(call, data[:piece])
-        data = data[piece:]
+        else:
+            piece = min(window, _SENT_AT_ONCE)
+            _write(call, data[:piece])
+            data = data[piece:]
 
 
 def _head(message: bytes) -> bytes:
@@ -147,19 +166,53 @@ def _write(call: H2Stream, data: bytes | memoryview) -> None:
 
 
 class _BoundedBuffer(Buffer):
-    """What was received of a call. grpclib would wait for any length that four bytes claim."""
+    """What was received of a call and not read yet: no more bytes than the client may send unread. grpclib keeps an object
+    for each frame, however small, and would wait for any length that four bytes claim.
+    """
 
     def __init__(self, ack: Callable[[int], None], message_bytes: int) -> None:
         super().__init__(ack)
         self._message_bytes = message_bytes
+        self._data = bytearray()
+        self._withheld_bytes = 0  # of the client's window; with padding, which is never in `_data`
+        self._news = asyncio.Event()
+
+    def add(self, data: bytes, ack_size: int) -> None:
+        self._data += data
+        self._withheld_bytes += ack_size
+        self._news.set()
+
+    def eof(self) -> None:
+        self._eof = True
+        self._news.set()
 
     async def read(self, size: int) -> bytes:
+        """So many bytes; none at the end of the call."""
         if size > self._message_bytes:
             raise GRPCError(
                 Status.RESOURCE_EXHAUSTED,
                 f"a message of {size} bytes: at most {self._message_bytes} are taken",
             )
-        return await super().read(size)
+        while len(self._data) < size and not self._eof:
+            self._give_back(keep=0)
+            self._news.clear()
+            await self._news.wait()
+        if 0 < len(self._data) < size:
+            raise GRPCError(Status.INVALID_ARGUMENT, "the call ended in the middle of a message")
+        taken = bytes(self._data[:size])
+        del self._data[:size]
+        self._give_back(keep=len(self._data))
+        return taken
+
+    def unacked_size(self) -> int:
+        """What the window is owed at the end of the call."""
+        return self._withheld_bytes
+
+    def _give_back(self, keep: int) -> None:
+        returned = self._withheld_bytes - keep
+        if returned > 0:
+            self._withheld_bytes = keep
+            self._ack_callback(returned)
 
 
 class _Calls(Handler):
@@ -170,7 +223,17 @@ class _Calls(Handler):
     def accept(self, stream: H2Stream, headers: Any, release_stream: Callable[[], Any]) -> None:
         assert stream.id is not None
         stream.buffer = _BoundedBuffer(partial(stream.connection.ack, stream.id), self.message_bytes)
-        super().accept(stream, headers, release_stream)
+        released = False
+
+        def release(_task: object = None) -> None:
+            nonlocal released
+            if not released:
+                released = True
+                release_stream()
+
+        super().accept(stream, headers, release)
+        # A call that is reset before its task has begun: nothing in the task runs, and grpclib would keep the stream.
+        self._tasks[stream].add_done_callback(release)
 
 
 class _Connection(H2Protocol):
@@ -187,10 +250,16 @@ class _Connection(H2Protocol):
         self._transport = transport
         self._server.opened(self)
         super().connection_made(transport)
+        self.connection._connection.update_settings(self._server.limits.for_http2())  # noqa: SLF001  the seam
+        self.connection.flush()
 
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
+            # Pings and settings are answered at once, also to a client that reads nothing.
+            if self._transport.get_write_buffer_size() > self._server.limits.unsent_bytes:
+                self._server.shed("connections", "unread")
+                self.abort()
         except Exception:  # noqa: BLE001  whatever a client sends costs it its connection, and us no traceback
             _log.debug("closing a connection that sent what HTTP/2 does not allow", exc_info=True)
             self.close("protocol error")
@@ -216,18 +285,22 @@ class RpcServer:
         tls: Callable[[], ssl.SSLContext] | None = None,
         *,
         limits: RpcLimits | None = None,
+        shed: Shed = untold,
     ) -> None:
         self._methods: dict[str, Method] = {}
         for service in services:
             self._methods.update(service.__mapping__())
         self._tls = tls
-        self._limits = limits or RpcLimits()
-        self._config = self._limits.for_grpclib().__for_server__()
+        self.limits = limits or RpcLimits()
+        self.shed = shed
+        self._config = self.limits.for_grpclib().__for_server__()
         self._dispatch = _DispatchServerEvents()
         self._codec = RawCodec()
         self._listener: socket.socket | None = None
         self._path: Path | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._quick: set[asyncio.Task[None]] = set()  # those that are not known to wait for their client
+        self._full = False  # accepts nobody
         self._connections: set[_Connection] = set()
         self.ended_connections = 0  # since the start
 
@@ -289,9 +362,7 @@ class RpcServer:
         for connection in closing:
             await connection.calls.wait_closed()
         if closing:
-            await asyncio.wait(
-                [connection.lost for connection in closing], timeout=self._limits.close_seconds
-            )
+            await asyncio.wait([connection.lost for connection in closing], timeout=self.limits.close_seconds)
         for connection in tuple(self._connections):
             connection.abort()
             await connection.lost
@@ -310,13 +381,30 @@ class RpcServer:
             loop.remove_reader(self._listener)
             loop.call_later(1.0, self._accept_again, self._listener)
             return
-        if self.connections >= self._limits.connections:
-            _log.warning("refused a connection: %d are open", self.connections)
+        if self.connections >= self.limits.connections:
+            self.shed("connections", "crowd")
             accepted.close()
             return
-        handshake = asyncio.get_running_loop().create_task(self._handshake(accepted))
+        self._begin(accepted)
+        if len(self._quick) >= self.limits.handshakes:
+            self._full = True
+            asyncio.get_running_loop().remove_reader(self._listener)
+
+    def _begin(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        handshake = loop.create_task(self._handshake(accepted))
         self._handshakes.add(handshake)
+        self._quick.add(handshake)
         handshake.add_done_callback(self._handshakes.discard)
+        handshake.add_done_callback(self._make_room)
+        loop.call_later(self.limits.patience_seconds, self._make_room, handshake)
+
+    def _make_room(self, handshake: asyncio.Task[None]) -> None:
+        """One handshake is done, or waits for its client."""
+        self._quick.discard(handshake)
+        if self._full and self._listener is not None:
+            self._full = False
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def _accept_again(self, listener: socket.socket) -> None:
         if self._listener is listener:
@@ -326,7 +414,7 @@ class RpcServer:
         """Hand the socket to asyncio, which owns it from then on."""
         try:
             listening.bound_silence(
-                accepted, self._limits.keepalive_seconds + self._limits.keepalive_timeout_seconds
+                accepted, self.limits.keepalive_seconds + self.limits.keepalive_timeout_seconds
             )
             secured = self._secured()
         except OSError as error:  # ssl.SSLError is one
@@ -343,11 +431,11 @@ class RpcServer:
             return {}
         return {
             "ssl": self._tls(),
-            "ssl_handshake_timeout": self._limits.handshake_seconds,
-            "ssl_shutdown_timeout": self._limits.close_seconds,
+            "ssl_handshake_timeout": self.limits.handshake_seconds,
+            "ssl_shutdown_timeout": self.limits.close_seconds,
         }
 
     def _connection(self) -> _Connection:
         calls = _Calls(self._methods, self._codec, None, self._dispatch)
-        calls.message_bytes = self._limits.message_bytes
+        calls.message_bytes = self.limits.message_bytes
         return _Connection(calls, self._config, self)

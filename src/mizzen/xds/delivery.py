@@ -63,8 +63,8 @@ class Delivery:
 
     # --- requests
 
-    def receive(self, request: DeltaDiscoveryRequest, now: float) -> None:
-        """Take in a subscription, an ACK or a NACK. Raises ProtocolError."""
+    def receive(self, request: DeltaDiscoveryRequest, now: float) -> int:
+        """Take in a subscription, an ACK or a NACK. Returns how many names it cost to go through. Raises ProtocolError."""
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
             subscription = self._begin(request, now)
@@ -76,6 +76,8 @@ class Delivery:
             self._tell_recovered(subscription, recovered)
         if len(subscription.names) > _MOST_NAMES:
             raise ProtocolError(f"at most {_MOST_NAMES} names of {request.type_url} can be subscribed to")
+        changes = request.resource_names_subscribe or request.resource_names_unsubscribe
+        return len(subscription.names) if changes else 0
 
     def _begin(self, request: DeltaDiscoveryRequest, now: float) -> Subscription:
         if not request.type_url:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,8 @@ from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
 from mizzen.proto.api import DeltaDiscoveryRequest, DeltaDiscoveryResponse
-from mizzen.rpc.server import disconnect, peer_of, send, send_now
+from mizzen.rpc.admission import ANONYMOUS, Admission, Limits, Pace, Shed, untold
+from mizzen.rpc.server import Peer, disconnect, peer_of, send, send_now
 from mizzen.xds.catalog import Catalog, Events, Node, ProxySession, Rejected
 from mizzen.xds.delivery import Delivery, ProtocolError, Shared, Waits, encoded
 from mizzen.xds.status import SessionStatus
@@ -21,6 +23,9 @@ from mizzen.xds.turns import Turns
 _log = logging.getLogger(__name__)
 _DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
+# Requests that have arrived are taken in without a pause, but so many at most: a millisecond or two.
+_UNITS_AT_ONCE = 32
+
 _AdsStream = Stream[Any, Any]
 
 
@@ -29,16 +34,27 @@ class DiscoveryLimits:
     waits: Waits = field(default_factory=Waits)
     write_seconds: float = 60.0  # a proxy that does not read a response for so long is disconnected
     long_turns: int = 8  # proxies to which something long is sent at the same time
+    # New streams: each costs milliseconds where nobody shares its configuration. Who waits has sent its first request.
+    streams: Limits = field(default_factory=lambda: Limits(burst=1000, per_second=50.0, waiting=512))
+    streams_of_proxy: int = 16  # its agent's too, and those that were lost and not found dead yet
+    # What one stream may ask for: a request is a unit, and so are a thousand names if it changes its subscription.
+    request_burst: float = 1000.0
+    requests_per_second: float = 200.0
 
 
 class DiscoveryService:
     """Serves what `catalog` says to whom it lets in, and tells `events` what became of it."""
 
-    def __init__(self, catalog: Catalog, events: Events, limits: DiscoveryLimits | None = None) -> None:
+    def __init__(
+        self, catalog: Catalog, events: Events, limits: DiscoveryLimits | None = None, shed: Shed = untold
+    ) -> None:
         self._catalog = catalog
         self._events = events
         self._limits = limits or DiscoveryLimits()
         self._shared = Shared()
+        self._shed = shed
+        self._admission = Admission("streams", self._limits.streams, shed)
+        self._streams: Counter[str] = Counter()  # by proxy
         self._turns: Turns = Turns(self._limits.long_turns)
         self._conversations: set[_Conversation] = set()
 
@@ -65,10 +81,13 @@ class DiscoveryService:
         first = await stream.recv_message()
         if first is None:
             return
-        session = self._connect(stream, first)
+        peer = peer_of(stream)
+        async with self._admission.turn(peer.identity or ANONYMOUS, asyncio.get_running_loop().time()):
+            session = self._connect(peer, first)
         try:
+            self._count(session)
             conversation = _Conversation(
-                stream, session, self._events, self._shared, self._turns, self._limits
+                stream, session, self._events, self._shared, self._turns, self._limits, self._shed
             )
             self._conversations.add(conversation)
             session.on_change(conversation.wake)
@@ -77,15 +96,27 @@ class DiscoveryService:
             finally:
                 self._conversations.discard(conversation)
         finally:
+            self._discount(session)
             session.close()
             self._events.disconnected(session)
 
-    def _connect(self, stream: _AdsStream, first: DeltaDiscoveryRequest) -> ProxySession:
+    def _count(self, session: ProxySession) -> None:
+        self._streams[session.name] += 1
+        if self._streams[session.name] > self._limits.streams_of_proxy:
+            self._shed("streams", "proxy")
+            words = f"{session.name} has {self._limits.streams_of_proxy} streams already: close some"
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, words)
+
+    def _discount(self, session: ProxySession) -> None:
+        self._streams[session.name] -= 1
+        if not self._streams[session.name]:
+            del self._streams[session.name]
+
+    def _connect(self, peer: Peer, first: DeltaDiscoveryRequest) -> ProxySession:
         if not first.HasField("node"):
             raise GRPCError(Status.INVALID_ARGUMENT, "the first request of a stream must carry the node")
         claimed = first.node
         node = Node(claimed.id, claimed.cluster, MessageToDict(claimed.metadata), claimed.user_agent_name)
-        peer = peer_of(stream)
         try:
             return self._catalog.connect(peer, node)
         except Rejected as rejected:
@@ -105,6 +136,7 @@ class _Conversation:
         shared: Shared,
         turns: Turns,
         limits: DiscoveryLimits,
+        shed: Shed,
     ) -> None:
         self.session = session
         self.delivery = Delivery(session, events, shared, limits.waits)
@@ -112,6 +144,9 @@ class _Conversation:
         self._events = events
         self._turns = turns
         self._limits = limits
+        self._shed = shed
+        self._pace = Pace(limits.request_burst, limits.requests_per_second)
+        self._units_at_once = 0.0
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.Task[Any] | None = None
         self._long_send: asyncio.Task[None] | None = None
@@ -122,9 +157,9 @@ class _Conversation:
         """Until the proxy leaves, misbehaves or is sent away."""
         self._reader = asyncio.current_task()
         try:
-            self._receive(first)
+            await self._receive(first)
             async for request in self._stream:
-                self._receive(request)
+                await self._receive(request)
         except asyncio.CancelledError:
             if self._failure is None:
                 raise
@@ -154,12 +189,22 @@ class _Conversation:
             self._failure = failure
             self._reader.cancel()
 
-    def _receive(self, request: DeltaDiscoveryRequest) -> None:
+    async def _receive(self, request: DeltaDiscoveryRequest) -> None:
+        """A client that floods is read more slowly: what it sends meanwhile waits with the client."""
+        now = self._loop.time()
         try:
-            self.delivery.receive(request, self._loop.time())
+            names = self.delivery.receive(request, now)
         except ProtocolError as error:
             raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from None
         self.wake()
+        units = 1 + names / 1000
+        self._units_at_once += units
+        delay_seconds = self._pace.delay_seconds(units, now)
+        if delay_seconds:
+            self._shed("requests", "slowed")
+        if delay_seconds or self._units_at_once > _UNITS_AT_ONCE:
+            self._units_at_once = 0
+            await asyncio.sleep(delay_seconds)
 
     def take_turn(self) -> None:
         """Send one response, of the newest there is. Never raises."""
@@ -191,6 +236,7 @@ class _Conversation:
         except TimeoutError:
             seconds = self._limits.write_seconds
             _log.warning("disconnecting %s: it did not read for %g seconds", self.session.name, seconds)
+            self._shed("connections", "unread")
             disconnect(self._stream)
         except Exception as error:  # noqa: BLE001  it ends this stream
             self._fail(error)

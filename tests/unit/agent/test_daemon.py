@@ -119,6 +119,17 @@ async def test_who_refuses_is_not_asked_about_at_another_daemon(mesh, away):
     assert caught.value.refused
 
 
+async def test_a_daemon_that_has_too_much_to_do_is_passed_over(mesh, tmp_path):
+    (tmp_path / "crowded").mkdir()
+    crowded = agent_mesh.Daemon(tmp_path / "crowded", mesh.authority, crowded="come again")
+    await crowded.start()
+    daemons = Daemons((client(crowded), client(mesh)), lambda: 0.0)
+    report = HealthReport(node_id="n", healthy=True)
+    await daemons.call(HEALTH, report, HealthReportResponse, credentials=credentials(mesh))
+    await crowded.close()
+    assert (crowded.health, mesh.health) == ([], [(True, "")])
+
+
 async def test_where_all_are_away_each_is_named(away):
     other = Daemon(HostPort("127.0.0.1", agent_mesh.free_port()), away.root_cert)
     with pytest.raises(DaemonError, match=f"{away.address} cannot be .*; .*{other.address} cannot be"):

@@ -7,8 +7,10 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from mizzen.daemon import health
 from mizzen.daemon.health import METHOD, HealthService
 from mizzen.proto.api import HealthReport, HealthReportResponse
+from mizzen.rpc.admission import Limits
 from mizzen.rpc.server import RpcServer
 from mizzen.rpc.tls import server_context
 from tests.support.mesh import Mesh
@@ -32,13 +34,18 @@ class World:
         self.authority = Authority(folder)
         self.reports: list[tuple[str, str]] = []
         self.port = 0
+        self.now = 1000.0
+        self.sheds: list[tuple[str, ...]] = []
 
     @asynccontextmanager
     async def serving(self):
         own = self.authority.issue("daemon", dns=("localhost",))
         context = server_context(own.chain, own.key, self.authority.pem)
         service = HealthService(
-            Mesh(WORKLOADS).db, lambda key, reason: self.reports.append((key.name, reason))
+            Mesh(WORKLOADS).db,
+            lambda key, reason: self.reports.append((key.name, reason)),
+            clock=lambda: self.now,
+            shed=lambda *shed: self.sheds.append(shed),
         )
         server = RpcServer([service], tls=lambda: context)
         await server.start("127.0.0.1", 0)
@@ -85,3 +92,18 @@ async def test_nobody_tells_of_anothers(world, workload, account, status, words)
     assert caught.value.status is status
     assert words in caught.value.message
     assert world.reports == []
+
+
+async def test_an_agent_that_reports_in_a_loop_is_told_to_come_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "LIMITS", Limits(burst=2, per_second=1))
+    async with World(tmp_path).serving() as limited:
+        await limited.report("cart-0", healthy=True)
+        await limited.report("cart-0", healthy=False, reason="draining")
+        with pytest.raises(GRPCError, match="shop/cart-0 asks for reports too often") as refused:
+            await limited.report("cart-0", healthy=True)
+        assert refused.value.status is Status.RESOURCE_EXHAUSTED
+        assert limited.sheds == [("reports", "caller")]
+        await limited.report("search-0", account="search", healthy=True)
+        limited.now += 1
+        await limited.report("cart-0", healthy=True)
+    assert limited.reports == [("cart-0", ""), ("cart-0", "draining"), ("search-0", ""), ("cart-0", "")]
