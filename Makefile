@@ -2,12 +2,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs conformance bench fuzz lint format specs-update lock ci-setup clean
+.PHONY: help setup demo test check docs conformance bench bench-compare curves soak fuzz lint format specs-update lock ci-setup clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 SAMPLE := samples/bookinfo
+BENCHMARKS := discovery engine decode templates agent
+MINUTES := 30
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +50,16 @@ conformance: $(SET_UP) ## Istio's own cases (../shared/conformance or MIZZEN_CON
 	@$(BIN)/python -m tests.conformance $(SETS)
 
 bench: $(SET_UP) ## figures: ratios first, both sides measured in one run
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-compare: $(SET_UP) ## the last run of benchmarks/discovery.py against the recorded one, as ratios; fails where a count grew
+	@$(BIN)/python benchmarks/compare.py
+
+curves: $(SET_UP) ## how the daemon's costs grow with proxies and services (CURVES=--quick for a minute)
+	@$(BIN)/python benchmarks/curves.py $(CURVES)
+
+soak: $(SET_UP) ## half an hour of changes (MINUTES=10 for less): nothing grows, and everybody holds what is right
+	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 fuzz: $(SET_UP) ## properties with many more examples
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -m "not lab and not envoy" -k "propert or random or any or fuzz" $(TESTS)

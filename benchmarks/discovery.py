@@ -2,7 +2,8 @@
 
 The daemon and the proxies are processes of their own (benchmarks/load), over real gRPC and mTLS, on the same cores: latencies hold
 the proxies' side, too. Two kinds of mesh: scoped (each proxy imports about 20 services) and unscoped (everybody imports
-everything, Istio's default).
+everything, Istio's default). In the latter an endpoint's change is held against a bare broadcast of the same bytes
+(benchmarks/load/fanout.py says what is in these figures).
 
 The anchor is Istio: it waits at least 100 ms after an event before it computes anything, and a mesh of 1,000 services and
 2,000 proxies takes 1 vCPU and 1.5 GB.
@@ -23,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks' parts, and those of the tests
 
 from benchmarks.load.churn import churn
+from benchmarks.load.fanout import fanout
 from benchmarks.load.meshes import Concern, MeshShape
 from benchmarks.load.scene import Scene, Start, scene, summary
 
@@ -62,6 +64,9 @@ def measure(of: Scene, options: argparse.Namespace) -> dict[str, Any]:
         found["changes"][name] = summary(costs)
         show_change(name, found["changes"][name])
     found["memory_mb"]["after the changes"] = of.daemon.memory_mb()
+    if options.broadcasts and not of.shape.scoped:
+        found["fanout"] = fanout(of, options.broadcasts)
+        show_fanout(found["fanout"])
     if options.churn_seconds:
         found["churn"] = churn(of, options.churn_rate, options.churn_seconds)
     if options.restarts:
@@ -92,6 +97,28 @@ def show_change(name: str, found: Mapping[str, float]) -> None:
     )
 
 
+def show_fanout(found: Mapping[str, Mapping[str, float]]) -> None:
+    print("\nan endpoint changes, against a bare broadcast of as many bytes to as many proxies:")
+    print(f"{'':35}{'daemon, ms':>21}{'bare, ms':>21}{'ratio of':>24}")
+    print(
+        f"{'known by':18}{'proxies':>8}{'bytes':>9}"
+        + f"{'first':>7}{'last':>7}{'CPU':>7}" * 2
+        + f"{'last':>8}"
+        f"{'spread':>8}{'CPU':>8}"
+    )
+    for name, of in found.items():
+        times = "".join(
+            f"{of[f'{side}_{what}_ms']:7,.0f}"
+            for side in ("daemon", "bare")
+            for what in ("first_ack", "last_ack", "cpu")
+        )
+        print(
+            f"{name:18}{of['proxies']:8,.0f}{of['bytes_a_proxy']:9,.0f}{times}{of['ratio']:8.2f}"
+            f"{of['spread_ratio']:8.2f}{of['daemon_cpu_ms'] / of['bare_cpu_ms']:8.2f}",
+            flush=True,
+        )
+
+
 def show_start(name: str, start: Start) -> None:
     print(
         f"{name:28} {start.proxies:,} in {start.seconds:.1f} s: the daemon {start.cpu_seconds:.1f} s of CPU, the fleet "
@@ -110,6 +137,7 @@ def main() -> None:
         ("seed", 1),
         ("churn-rate", 1000),
         ("churn-seconds", 10),
+        ("broadcasts", 15),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default: {default}")
     parser.add_argument("--mesh", choices=("scoped", "unscoped", "both"), default="both")

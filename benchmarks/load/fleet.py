@@ -4,10 +4,10 @@ It reads orders, a JSON document a line, from its standard input, and answers ea
 monotonic clock, which all processes of a machine share.
 
 What is as Envoy's: clusters and listeners are asked for first; the endpoints of clusters and the routes of listeners
-when they are known; clusters are not ACKed before the endpoints that they wait for came (warming); a proxy that
-reconnects says which versions it holds.
+when they are known; clusters are not ACKed before the endpoints that they wait for came (warming); the endpoints of a
+cluster that is gone are asked for no longer; a proxy that reconnects says which versions it holds.
 
-Run by benchmarks.load.daemon; see there for what each order is for.
+Run by benchmarks.load.processes.
 """
 
 import json
@@ -24,13 +24,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load.wire import Content, Incoming, Reader, acknowledgement, opening, subscription
+from benchmarks.load.wire import (
+    Content,
+    Incoming,
+    Reader,
+    acknowledgement,
+    opening,
+    subscription,
+    unsubscription,
+)
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 QUESTION = "type.googleapis.com/z.Question"
 _FOLLOWING = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
 _HANDSHAKES = 64  # at the same time: the kernel's backlog and the daemon's patience are bounded
 _READ_BYTES = 1 << 18
+
+Versions = Mapping[str, Mapping[str, str]]
+"""By type and name."""
 
 
 class Proxy:
@@ -59,6 +70,7 @@ class Proxy:
         self.context = context
         self._fleet = fleet
         self.held: dict[str, list[Content]] = {}  # the contents that were taken, in order
+        self.subscribed: dict[str, set[str] | Sequence[str]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -68,7 +80,6 @@ class Proxy:
         self._withheld = b""  # the ACK of clusters that wait for their endpoints
         self.warming: set[str] = set()
         self.awaited: set[str] = set()  # types of which something must come before it is synced
-        self.subscribed: dict[str, set[str] | Sequence[str]] = {}
         self.connected_at = self.synced_at = 0.0
         self.ended = ""
         self.stuck = False
@@ -79,14 +90,22 @@ class Proxy:
     def connected(self) -> bool:
         return self._sock is not None
 
+    @property
+    def shaking(self) -> bool:
+        """In its handshake."""
+        return self.connected and not self.connected_at
+
     def connect(self, address: tuple[str, int], *, warm: bool) -> None:
+        self.reset()
         raw = socket.create_connection(address)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setblocking(False)
         self._sock = self.context.wrap_socket(
             raw, server_hostname=self._fleet.authority, do_handshake_on_connect=False
         )
-        held = self.versions() if warm else {}
+        # What came for a name that was given up meanwhile is not used, and not asked for again.
+        held = self.in_force() if warm else {}
+        self.subscribed = {}
         if not warm:
             self.held.clear()
         self._outgoing += opening(self._fleet.authority)
@@ -117,8 +136,19 @@ class Proxy:
                     versions.pop(name, None)
         return found
 
+    def in_force(self) -> dict[str, dict[str, str]]:
+        """The versions of what is used: of what has to be asked for, that which still is."""
+        found: dict[str, dict[str, str]] = {}
+        for type_url, versions in self.versions().items():
+            asked_for = set(self.subscribed.get(type_url, versions))
+            used = {name: version for name, version in versions.items() if name in asked_for}
+            if used:
+                found[type_url] = used
+        return found
+
     def _handshake(self, _events: int) -> None:
-        assert self._sock is not None
+        if self._sock is None:  # an order closed it in the same round
+            return
         try:
             self._sock.do_handshake()
         except ssl.SSLWantReadError:
@@ -138,7 +168,8 @@ class Proxy:
         self._flush()
 
     def _ready(self, events: int) -> None:
-        assert self._sock is not None
+        if self._sock is None:  # an order closed it in the same round
+            return
         if events & selectors.EVENT_WRITE:
             self._flush()
         if not events & selectors.EVENT_READ or self.stuck:
@@ -216,6 +247,7 @@ class Proxy:
         ack = acknowledgement(type_url, nonce)
         if type_url == CLUSTER:
             self.warming.update(content.follows)
+            self._give_up(ENDPOINT, content.removed)
         following = _FOLLOWING.get(type_url)
         if following is not None and content.follows:
             self._ask(following, content.follows)
@@ -255,6 +287,16 @@ class Proxy:
             self.subscribed[type_url] = known
             self._outgoing += subscription(type_url, new)
 
+    def _give_up(self, type_url: str, names: Sequence[str]) -> None:
+        """Nothing refers to these any more."""
+        known = self.subscribed.get(type_url, ())
+        gone = [name for name in names if name in known]
+        if gone:
+            self.subscribed[type_url] = set(known).difference(gone)
+            self.warming.difference_update(gone)
+            self._keep(type_url, Content(type_url, {}, gone, ()))
+            self._outgoing += unsubscription(type_url, gone)
+
     def _note_synced(self, content: Content) -> None:
         if self.synced_at:
             return
@@ -289,6 +331,7 @@ class Fleet:
         self._waiting: Callable[[], Any] | None = None
         self._deadline = 0.0
         self._commands = b""
+        self._remembered: list[dict[str, dict[str, str]]] = []
         self.mark()
 
     def subscription(self, type_url: str, names: Sequence[str]) -> bytes:
@@ -341,8 +384,9 @@ class Fleet:
 
     def connect(self, *, warm: bool = False) -> dict[str, Any]:
         """All that are not connected."""
+        queued = {id(proxy) for proxy, _ in self._to_connect}
         for proxy in self.proxies:
-            if not proxy.connected:
+            if not proxy.connected and id(proxy) not in queued:
                 proxy.ended = ""
                 proxy.synced_at = 0.0
                 self._to_connect.append((proxy, warm))
@@ -360,11 +404,15 @@ class Fleet:
                 proxy.ended = str(error)
                 self.lost(proxy)
 
-    def disconnect(self) -> dict[str, Any]:
-        self._to_connect.clear()
-        for proxy in self.proxies:
+    def disconnect(self, first: int = 0, last: int | None = None) -> dict[str, Any]:
+        """Those of a range of places; all, if none is given."""
+        leaving = self.proxies[first:last]
+        gone = set(map(id, leaving))
+        self._to_connect = deque(each for each in self._to_connect if id(each[0]) not in gone)
+        for proxy in leaving:
+            self._shaking -= proxy.shaking
             proxy.close()
-        self._shaking = 0
+        self._connect_some()
         return {}
 
     def get_stuck(self, first: int, last: int, *, stuck: bool) -> dict[str, Any]:
@@ -399,6 +447,22 @@ class Fleet:
     def versions(self, place: int) -> dict[str, Any]:
         """What a proxy holds: to compare with what it should."""
         return self.proxies[place].versions()
+
+    def remember(self) -> dict[str, Any]:
+        """What each proxy holds now, to be compared later."""
+        self._remembered = [proxy.in_force() for proxy in self.proxies]
+        return {}
+
+    def differences(self, most: int = 5) -> dict[str, Any]:
+        """How many proxies hold something else than was remembered, and of `most` of them what: (before, now) by type and
+        name.
+        """
+        pairs = [
+            (proxy.node, before, proxy.in_force())
+            for before, proxy in zip(self._remembered, self.proxies, strict=True)
+        ]
+        found = {node: _different(before, now) for node, before, now in pairs if before != now}
+        return {"count": len(found), "found": dict(list(found.items())[:most])}
 
     # --- the loop
 
@@ -443,6 +507,16 @@ class Fleet:
         if self._waiting is not None and (answer := self._waiting()) is not None:
             self._waiting = None
             _answer(answer)
+
+
+def _different(before: Versions, now: Versions) -> dict[str, dict[str, tuple[str, str]]]:
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for type_url in before.keys() | now.keys():
+        old, new = before.get(type_url, {}), now.get(type_url, {})
+        for name in old.keys() | new.keys():
+            if old.get(name) != new.get(name):
+                found.setdefault(type_url, {})[name] = old.get(name, ""), new.get(name, "")
+    return found
 
 
 def _answer(document: Mapping[str, Any]) -> None:

@@ -95,6 +95,15 @@ class Mesh:
         endpoint = self._http_endpoints[number % len(self._http_endpoints)]
         return self._reweigh([endpoint], weight=2 + 2 * number)
 
+    def replicated_workload(self) -> tuple[tuple[str, str], Concern]:
+        """One of several replicas of an HTTP service, with a proxy; and what a change of its health concerns."""
+        endpoint = next(
+            each
+            for each in self._http_endpoints
+            if each.service.replicas > 1 and each.workload in self.layout.everybody
+        )
+        return endpoint.workload, self._concern({endpoint.service}, ENDPOINT)
+
     def churn(self, count: int, number: int) -> Concern:
         """The weights of `count` different endpoints; the next number goes on where this one ends."""
         every = self.layout.endpoints

@@ -2,18 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
+from statistics import fmean, quantiles
 from typing import Any
 
 from benchmarks.load.meshes import Concern, Mesh, MeshShape
 from benchmarks.load.processes import Credentials, DaemonProcess, FleetProcess, free_port
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
-_PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 300.0
 _QUIET_SECONDS = 0.3  # after the last ACK that was waited for: what else an event does counts, too
 _IN_ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
 """Of the types that an event changes, the last one here is taken last."""
@@ -55,15 +55,28 @@ class Scene:
         self._program = program
         self._port = free_port()
         self.daemon = self._start_daemon()
-        credentials = Credentials(folder / "credentials")
+        self.credentials = Credentials(folder / "credentials")
         namespaces = sorted({namespace for namespace, _ in self.mesh.workloads()})
-        asyncio.run(credentials.join(self.daemon.reached, namespaces))
-        self.fleet = FleetProcess(self._port)
-        proxies = credentials.of(self.mesh.workloads())
-        self.fleet.order("add", proxies=proxies, roots=str(folder / "state" / "ca" / "root-cert.pem"))
+        asyncio.run(self.credentials.join(self.daemon.reached, namespaces))
+        self.fleet = self.fleet_for(self._port, self.mesh.workloads())
+
+    @property
+    def state_dir(self) -> Path:
+        return self._folder / "state"
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def fleet_for(self, port: int, workloads: Iterable[tuple[str, str]]) -> FleetProcess:
+        """Proxies of these workloads, not connected yet, for whoever listens on the port."""
+        fleet = FleetProcess(port)
+        roots = str(self.daemon.reached.root_cert)
+        fleet.order("add", proxies=self.credentials.of(workloads), roots=roots)
+        return fleet
 
     def _start_daemon(self) -> DaemonProcess:
-        return DaemonProcess(self.mesh.folder, self._folder / "state", port=self._port, program=self._program)
+        return DaemonProcess(self.mesh.folder, self.state_dir, port=self._port, program=self._program)
 
     def close(self) -> None:
         self.fleet.stop()
@@ -94,7 +107,7 @@ class Scene:
         cpu, fleet_cpu, began = self.daemon.cpu_seconds(), self.fleet.cpu_seconds(), time.monotonic()
         before()
         self.fleet.order("connect", warm=warm)
-        synced = self.fleet.order("await", count=self.shape.proxies, seconds=_PATIENCE_SECONDS, what="synced")
+        synced = self.fleet.order("await", count=self.shape.proxies, seconds=PATIENCE_SECONDS, what="synced")
         status = self.fleet.order("status")
         return Start(
             synced["synced"],
@@ -122,7 +135,7 @@ class Scene:
         began = time.monotonic()
         concern = change()
         type_url = max(concern.type_urls, key=_IN_ORDER.index)
-        self.fleet.order("await", count=concern.proxies, seconds=_PATIENCE_SECONDS, what=type_url)
+        self.fleet.order("await", count=concern.proxies, seconds=PATIENCE_SECONDS, what=type_url)
         time.sleep(_QUIET_SECONDS)
         taken = self.fleet.order("taken", type_url=type_url)
         status = self.fleet.order("status")
@@ -147,14 +160,18 @@ def scene(folder: Path, shape: MeshShape, program: Sequence[str] = ()) -> Iterat
 
 
 def summary(costs: Sequence[Cost]) -> dict[str, float]:
-    """Of some events of one kind: percentiles of the latencies, medians of all else."""
+    """Of some events of one kind: percentiles of the latencies, means of the CPU (which is counted in steps of 10 ms), medians of
+    all else.
+    """
     found: dict[str, float] = {"events": len(costs)}
     for name in ("first_ack_ms", "last_ack_ms"):
         values = [getattr(cost, name) for cost in costs]
         found[f"{name}_p50"] = percentile(values, 50)
         found[f"{name}_p99"] = percentile(values, 99)
-    for name in ("proxies", "cpu_seconds", "fleet_cpu_seconds", "bytes", "query_runs"):
-        found[name] = percentile([asdict(cost)[name] for cost in costs], 50)
+    for name in ("cpu_seconds", "fleet_cpu_seconds"):
+        found[name] = fmean(getattr(cost, name) for cost in costs)
+    for name in ("proxies", "bytes", "query_runs"):
+        found[name] = percentile([getattr(cost, name) for cost in costs], 50)
     return found
 
 

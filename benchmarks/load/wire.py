@@ -134,8 +134,11 @@ class Content:
     follows: Sequence[str]
 
 
+_CONTENTS_KEPT = 4096
+
+
 class Reader:
-    """Reads responses; each content once."""
+    """Reads responses; each content once, as long as not too many others come between."""
 
     def __init__(self) -> None:
         self._contents: dict[tuple[str, int, int], Content] = {}
@@ -156,6 +159,8 @@ class Reader:
         key = type_url, len(rest), hash(rest)
         content = self._contents.get(key)
         if content is None:
+            if len(self._contents) >= _CONTENTS_KEPT:
+                self._contents.clear()
             content = self._contents[key] = self._parse(type_url, rest)
         return nonce, content
 
@@ -225,6 +230,12 @@ def subscription(
     )
     if node:
         request.node.CopyFrom(NodeMessage(id=node, cluster="bench", user_agent_name="envoy"))
+    return message_frames(request.SerializeToString())
+
+
+def unsubscription(type_url: str, names: Sequence[str]) -> bytes:
+    """A request for names no longer, as frames."""
+    request = DeltaDiscoveryRequest(type_url=type_url, resource_names_unsubscribe=names)
     return message_frames(request.SerializeToString())
 
 

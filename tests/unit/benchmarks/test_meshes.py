@@ -10,12 +10,7 @@ from benchmarks.load.meshes import Mesh, MeshShape
 from mizzen.analysis.findings import diagnose, findings
 from mizzen.analysis.offline import database, read
 from mizzen.config.diagnostics import Severity
-from mizzen.daemon.store import Store
-from mizzen.daemon.views import View, Views
-from mizzen.derive.workloads import workload, workload_key
-from mizzen.incremental import Database
-from mizzen.model.proxy import ProxyKind, ProxyView
-from mizzen.sources.files import FileSource
+from tests.support.offline_mesh import OfflineMesh
 
 SMALL = MeshShape(services=50, proxies=100)
 SHAPES = (
@@ -99,42 +94,12 @@ def test_nothing_is_wrong_with_it(tmp_path, scoped):
     assert [each for each in told if each.severity is not Severity.INFO] == []
 
 
-class Offline:
-    """The daemon's computation for all proxies of a mesh."""
-
-    def __init__(self, mesh: Mesh) -> None:
-        self._source, db = FileSource([mesh.folder]), Database()
-        self._store, self._views, self._db = Store(db), Views(db), db
-        self.view_of: dict[tuple[str, str], View] = {}
-        self.take_in()
-        self.view_of = {key: self._view(*key) for key in mesh.workloads()}
-
-    def _view(self, namespace: str, name: str) -> View:
-        found = self._db.value(workload, workload_key(namespace, name))
-        assert found is not None
-        return self._views.acquire(ProxyView(ProxyKind.SIDECAR, namespace, found.labels, found.ports))
-
-    def take_in(self):
-        """Whom it concerned, and the types of what changed."""
-        before = {view: view.snapshot.resources for view in self._views}
-        self._store.apply(self._source.load())
-        self._store.commit()
-        changed = self._views.take_in(self._db.refresh())
-        types = {
-            type_url
-            for view in changed
-            for type_url, found in view.snapshot.resources.items()
-            if found != before[view].get(type_url)
-        }
-        return {key for key, view in self.view_of.items() if view in changed}, types
-
-
 @pytest.fixture(scope="module", params=[True, False], ids=["scoped", "unscoped"])
 def offline(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mesh")
     mesh = Mesh(folder, MeshShape(services=50, proxies=100, scoped=request.param))
     mesh.write()
-    return mesh, Offline(mesh)
+    return mesh, OfflineMesh(mesh)
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -157,4 +122,5 @@ def test_a_change_concerns_whom_it_says_with_the_types_that_it_says(offline, cha
     mesh, computed = offline
     concern = change(mesh, number)
     assert concern.workloads
-    assert computed.take_in() == (concern.workloads, concern.type_urls)
+    effect = computed.take_in()
+    assert (effect.workloads, effect.type_urls) == (concern.workloads, concern.type_urls)
