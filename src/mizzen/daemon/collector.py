@@ -1,8 +1,9 @@
 """Python's collector of cyclic garbage, kept out of the way of the work.
 
-Reference counts free nearly everything. Left to itself the collector looks at all objects whenever a quarter of them is new: a
-second in which nothing else happens, in the middle of a storm of connections. Here full collections are made when nothing
-waits, and what survives one is set aside (frozen), so that the next looks only at what came later.
+Reference counts free nearly everything, what a connection had included (tests/wire/test_pressure.py). Left to itself the collector
+looks at all objects whenever a quarter of them is new: a second in which nothing else happens, in the middle of a storm of
+connections. Here what survived its first collections is set aside (frozen) at no cost, and looked at once an hour, when
+nothing waits.
 """
 
 import asyncio
@@ -12,29 +13,26 @@ from collections.abc import Awaitable, Callable
 
 _log = logging.getLogger(__name__)
 
-_YOUNG = 50_000  # allocations without a deallocation before the youngest are looked at: milliseconds
-_MIDDLE = 20  # of these, before the middle generation is
+_YOUNG = 20_000  # allocations without a deallocation before the youngest are looked at: milliseconds
+_MIDDLE = 10  # of these, before those that survived one are: some tens of milliseconds, in a storm
 _NEVER = 1_000_000_000
-INTERVAL_SECONDS = 10.0
-# Middle collections since the last full one that make another worth it: about a million new objects each.
-_DUE = 3
-# So many connections have ended that what they leave behind in what was set aside is worth the longest pause.
-_ENDED_CONNECTIONS = 1_000
+_SET_ASIDE_EVERY_SECONDS = 10.0
+FULL_EVERY_SECONDS = 3600.0
 
 
 class Collector:
-    """`is_quiet` says whether a pause would delay anything; `ended` how many connections have ended since the start."""
+    """`is_quiet` says whether a pause would delay anything."""
 
     def __init__(
         self,
         is_quiet: Callable[[], bool],
-        ended: Callable[[], int],
+        clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._is_quiet = is_quiet
-        self._ended = ended
+        self._clock = clock
         self._sleep = sleep
-        self._ended_before = 0
+        self._next_full = clock() + FULL_EVERY_SECONDS
 
     def begin(self) -> None:
         """What stands after start-up stays."""
@@ -45,19 +43,14 @@ class Collector:
     async def run(self) -> None:
         """For ever."""
         while True:
-            await self._sleep(INTERVAL_SECONDS)
-            if self._is_quiet():
-                self.collect()
+            await self._sleep(_SET_ASIDE_EVERY_SECONDS)
+            self.tidy()
 
-    def collect(self) -> None:
-        """A full collection, if one is due."""
-        ended = self._ended()
-        thaw = ended >= self._ended_before + _ENDED_CONNECTIONS
-        if not thaw and gc.get_count()[2] < _DUE:
-            return
-        if thaw:
-            self._ended_before = ended
+    def tidy(self) -> None:
+        """Set aside what has survived; a full collection, if it is time for one and nothing waits."""
+        if self._clock() >= self._next_full and self._is_quiet():
+            self._next_full = self._clock() + FULL_EVERY_SECONDS
             gc.unfreeze()
-        found = gc.collect()
+            found = gc.collect()
+            _log.debug("collected %d objects", found)
         gc.freeze()
-        _log.debug("collected %d objects, %d are set aside", found, gc.get_freeze_count())

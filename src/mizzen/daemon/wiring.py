@@ -99,7 +99,7 @@ class Daemon:
         self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
         self._analyser.request()
         self._rpc = self._build_rpc()
-        self._collector = Collector(self._is_quiet, lambda: self._rpc.ended_connections)
+        self._collector = Collector(self._is_quiet, clocks.monotonic)
         self._status = self._build_status()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
         self._gauges()

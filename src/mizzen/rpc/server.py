@@ -312,7 +312,6 @@ class RpcServer:
         self._quick: set[asyncio.Task[None]] = set()  # those that are not known to wait for their client
         self._full = False  # accepts nobody
         self._connections: set[_Connection] = set()
-        self.ended_connections = 0  # since the start
 
     @property
     def port(self) -> int:
@@ -329,7 +328,6 @@ class RpcServer:
 
     def ended(self, connection: _Connection) -> None:
         self._connections.discard(connection)
-        self.ended_connections += 1
 
     async def start(
         self,
