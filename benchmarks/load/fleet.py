@@ -39,6 +39,7 @@ QUESTION = "type.googleapis.com/z.Question"
 _FOLLOWING = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
 _HANDSHAKES = 64  # at the same time: the kernel's backlog and the daemon's patience are bounded
 _READ_BYTES = 1 << 18
+_AGAIN_SECONDS = 0.5  # after a loss; Envoy waits 0.1 s to 2 s
 
 Versions = Mapping[str, Mapping[str, str]]
 """By type and name."""
@@ -327,6 +328,7 @@ class Fleet:
         self.proxies: list[Proxy] = []
         self._to_connect: deque[tuple[Proxy, bool]] = deque()
         self._shaking = 0
+        self._again: deque[tuple[float, Proxy]] = deque()  # when, and who
         self._subscriptions: dict[tuple[str, int], tuple[Sequence[str], bytes]] = {}
         self._waiting: Callable[[], Any] | None = None
         self._deadline = 0.0
@@ -348,7 +350,16 @@ class Fleet:
         self._connect_some()
 
     def lost(self, proxy: Proxy) -> None:
+        """A connection was refused or broke: it comes again, as an Envoy does."""
         self.losses[proxy.ended] = self.losses.get(proxy.ended, 0) + 1
+        self._again.append((time.monotonic() + _AGAIN_SECONDS, proxy))
+
+    def _come_again(self) -> None:
+        while self._again and self._again[0][0] <= time.monotonic():
+            _, proxy = self._again.popleft()
+            if not proxy.connected:
+                self._to_connect.append((proxy, bool(proxy.held)))
+        self._connect_some()
 
     def took(self, proxy: Proxy, content: Content, size_bytes: int) -> None:
         self.responses += 1
@@ -470,9 +481,12 @@ class Fleet:
         os.set_blocking(0, False)
         self.selector.register(0, selectors.EVENT_READ, self._read_orders)
         while True:
-            timeout = None if self._waiting is None else max(0.0, self._deadline - time.monotonic())
+            wakes = [self._deadline] if self._waiting is not None else []
+            wakes += [self._again[0][0]] if self._again else []
+            timeout = max(0.0, min(wakes) - time.monotonic()) if wakes else None
             for key, events in self.selector.select(timeout):
                 key.data(events)
+            self._come_again()
             self._answer_waiting()
 
     def _read_orders(self, _events: int) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import signal
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,13 @@ class Mesh:
 def is_synced(status) -> bool:
     me = next(each for each in status["workloads"] if each["name"] == ME)
     return me["connected"] and all(each["state"] == "synced" for each in me["sync"]) and len(me["sync"]) > 1
+
+
+@pytest.fixture
+def tmp_path():
+    """A short one: sockets' paths are."""
+    with tempfile.TemporaryDirectory(prefix="mz-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -147,3 +147,25 @@ def test_years_of_changes_leave_no_trace():
         assert alive == alive_before + nodes(db)
     finally:
         gc.enable()
+
+
+def test_what_is_followed_is_told_at_once_and_reported_when_it_changes():
+    db = painted(red=2)
+    assert db.follow(shared, "red") == 2
+    assert db.refresh() == ()
+    db.set(COLOUR, 999, "red")
+    assert db.follow(top, "red") == "3 of 3 are red, not None"
+    assert db.refresh() == (Observed(shared, ("red",)),)
+    db.unobserve(shared, "red")
+    db.unobserve(top, "red")
+    db.refresh()
+    assert not db._reported
+
+
+def test_following_what_is_observed_does_not_hide_what_was_not_reported_yet():
+    db = painted(red=1)
+    db.observe(shared, "red")
+    db.refresh()
+    db.set(COLOUR, 999, "red")
+    assert db.follow(shared, "red") == 2
+    assert db.refresh() == (Observed(shared, ("red",)),)

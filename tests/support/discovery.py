@@ -56,6 +56,7 @@ class FakeSession:
 
     def close(self):
         self.closed += 1
+        self._wake = lambda: None
 
     def set(self, new: Snapshot):
         self.current = new

@@ -10,7 +10,16 @@ from mizzen.proto.api import DeltaDiscoveryResponse
 from mizzen.xds import encoding, isolation, rollout
 from mizzen.xds.difference import Differences, difference
 from mizzen.xds.names import NamePool
-from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, NOTHING, ROUTE, SECRET, discovery_resource
+from mizzen.xds.resource import (
+    CLUSTER,
+    ENDPOINT,
+    LISTENER,
+    NOTHING,
+    ROUTE,
+    SECRET,
+    Layers,
+    discovery_resource,
+)
 from tests.support.discovery import resource
 
 NAMES = st.lists(st.text(min_size=1, max_size=20), max_size=8)
@@ -99,6 +108,32 @@ def test_differences_are_computed_once_and_bounded():
         differences.between(NOTHING, state)
     differences.between(NOTHING, states[0])
     assert differences.computed == 5
+
+
+STATES = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("12"), max_size=5).map(
+    lambda versions: {name: resource(CLUSTER, name, version) for name, version in versions.items()}
+)
+
+
+@given(st.lists(STATES, min_size=4, max_size=4), st.booleans(), st.booleans())
+def test_a_difference_of_layers_is_that_of_what_is_seen_through_them(parts, old_is_layered, same_own):
+    own, common, new_own, new_common = parts
+    old = Layers(own, common) if old_is_layered else common
+    new = Layers(own if same_own else new_own, new_common)
+    found = Differences().between(old, new)
+    expected = difference(dict(old.items()), dict(new.items()))
+    assert {each.name: each for each in found.upserts} == {each.name: each for each in expected.upserts}
+    assert sorted(found.removed) == sorted(expected.removed)
+    assert (len(new), set(new)) == (len(dict(new.items())), {*new.own, *new.common})
+
+
+def test_what_views_share_is_compared_once_for_all_of_them():
+    before = {name: resource(CLUSTER, name) for name in "abc"}
+    after = {**before, "b": resource(CLUSTER, "b", "2")}
+    own = [{f"own-{number}": resource(CLUSTER, f"own-{number}")} for number in range(20)]
+    differences = Differences()
+    found = {id(differences.between(Layers(each, before), Layers(each, after))) for each in own}
+    assert len(found) == differences.computed == 1
 
 
 def test_equal_names_are_one_set_and_forgotten_after_use():

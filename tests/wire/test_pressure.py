@@ -1,10 +1,16 @@
 """Slow proxies, many proxies: nobody waits for the slowest, nothing piles up, nothing is encoded twice."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from contextlib import AsyncExitStack
 
+import pytest
 from grpclib.config import Configuration
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 
+from mizzen.proto.api import DeltaDiscoveryRequest
 from mizzen.xds import encoding
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER
 from mizzen.xds.server import DiscoveryLimits
@@ -160,3 +166,45 @@ async def test_a_large_state_in_one_response():
         await proxy.subscribe(CLUSTER)
         response = await proxy.receive(CLUSTER)
         assert len(names_of(response)) == 2000
+
+
+async def leaves(proxy, service, session):
+    """By itself: `client` cancels its stream."""
+
+
+async def is_cut_off(proxy, service, session):
+    proxy._stream._stream._transport.abort()
+
+
+async def is_sent_away(proxy, service, session):
+    service.end(session, "the workload is gone")
+    with pytest.raises(GRPCError, match="is gone"):
+        await proxy.receive()
+
+
+async def misbehaves(proxy, service, session):
+    await proxy._stream.send_message(DeltaDiscoveryRequest())
+    with pytest.raises(GRPCError, match="no type_url"):
+        await proxy.receive()
+
+
+@pytest.mark.parametrize("how", [leaves, is_cut_off, is_sent_away, misbehaves])
+async def test_who_is_gone_leaves_nothing_to_the_collector(how):
+    """What a connection had is freed at once: a full collection stops the daemon, and is made seldom."""
+    async with discovery(snapshot(1, resource(CLUSTER, "a"))) as (server, catalog, events, service):
+        gc.collect()
+        gc.disable()
+        try:
+            with contextlib.suppress(GRPCError, StreamTerminatedError):
+                async with client(server.port) as proxy:
+                    await proxy.subscribe(CLUSTER)
+                    await proxy.take(CLUSTER)
+                    (conversation,) = map(weakref.ref, service._conversations)
+                    (connection,) = map(weakref.ref, server._connections)
+                    await how(proxy, service, catalog.sessions[0])
+            await until(lambda: not server.connections)
+            catalog.sessions.clear()
+            events.log.clear()
+            await until(lambda: conversation() is None and connection() is None)
+        finally:
+            gc.enable()

@@ -124,7 +124,9 @@ def _binding(kind: ProxyKind, found: Workload, metadata: Mapping[str, Any]) -> B
         ports = {
             _port(port): _port(private) for port, private in dict(metadata.get("APP_PORTS") or {}).items()
         }
-        proxy_port = _port(metadata.get("HTTP_PROXY_PORT") or HTTP_PROXY_PORT)
+        claimed = metadata.get("HTTP_PROXY_PORT") or 0
+        # An agent that was told none says 0, which comes through a Struct as 0.0, from some clients as text.
+        proxy_port = _port(claimed) if float(str(claimed)) else HTTP_PROXY_PORT
     except (TypeError, ValueError) as error:
         raise Rejected(f"the node's metadata for INTERCEPTION_MODE NONE cannot be read: {error}") from error
     return Binding(str(address), proxy_port, FrozenMap(ports))

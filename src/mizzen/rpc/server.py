@@ -225,15 +225,25 @@ class _Calls(Handler):
         stream.buffer = _BoundedBuffer(partial(stream.connection.ack, stream.id), self.message_bytes)
         released = False
 
-        def release(_task: object = None) -> None:
+        def release() -> None:
             nonlocal released
             if not released:
                 released = True
                 release_stream()
 
+        def done(task: asyncio.Task[None]) -> None:
+            # A call that is reset before its task has begun: nothing in the task runs, and grpclib would keep the stream.
+            release()
+            # What is left is a circle, of the last tasks that grpclib keeps and of the traces of how they ended: all that
+            # the call had, until the collector comes by.
+            self._tasks.pop(stream, None)
+            self._cancelled.discard(task)
+            if stream.wrapper is not None and stream.wrapper._error is not None:  # noqa: SLF001  the seam
+                stream.wrapper._error.__traceback__ = None  # noqa: SLF001  the seam
+                stream.wrapper._error.__context__ = None  # noqa: SLF001  the seam
+
         super().accept(stream, headers, release)
-        # A call that is reset before its task has begun: nothing in the task runs, and grpclib would keep the stream.
-        self._tasks[stream].add_done_callback(release)
+        self._tasks[stream].add_done_callback(done)
 
 
 class _Connection(H2Protocol):

@@ -161,9 +161,13 @@ class _Conversation:
             async for request in self._stream:
                 await self._receive(request)
         except asyncio.CancelledError:
-            if self._failure is None:
+            failure, self._failure = self._failure, None
+            if failure is None:
                 raise
-            raise self._failure from None
+            try:
+                raise failure from None
+            finally:
+                del failure  # it holds this frame, which would hold it
         finally:
             await self._close()
 

@@ -130,6 +130,9 @@ def test_a_proxy_that_captures_nothing_listens_on_the_registered_address_whateve
         address="127.1.0.1",
     )
     assert proxy.binding == Binding("127.1.0.1", HTTP_PROXY_PORT, proxy.binding.app_ports)
+    for nothing in (0, 0.0, "0.0"):  # what an agent that was told none says
+        asked = ask(INTERCEPTION_MODE="NONE", HTTP_PROXY_PORT=nothing, APP_PORTS={})
+        assert asked.binding.http_proxy_port == HTTP_PROXY_PORT
     assert dict(proxy.binding.app_ports) == {8080: 18080}
 
 
