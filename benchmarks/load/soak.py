@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.load.scene import PATIENCE_SECONDS, Scene
 
 _TICK_SECONDS = 0.02
-_STILL_SECONDS = 1.0
+_STILL_SECONDS = 2.0  # longer than it takes a busy machine to notice and read a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +213,13 @@ def _until_synced(of: Scene) -> None:
 
 
 def _until_still(of: Scene) -> None:
-    """Until nobody has taken anything for a while."""
+    """Until the daemon has nothing waiting, and nobody has taken anything for a while."""
     last = -1
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (responses := of.fleet.order("status")["responses"]) != last:
+    while (now := _sample(of, 0.0)).responses != last or now.waiting_changes or now.waiting_proxies:
         if time.monotonic() > deadline:
             raise RuntimeError("responses never ended")
-        last = responses
+        last = now.responses
         time.sleep(_STILL_SECONDS)
 
 
