@@ -90,11 +90,17 @@ def running_envoy(folder: Path):
     ]
     envoy = subprocess.Popen([envoy_path(), "-c", folder / "envoy.json", *options])
     try:
-        awaited((folder / "listener.sock").exists)
+        awaited(lambda: listens(folder / "listener.sock"))
         yield
     finally:
         envoy.terminate()
         envoy.wait(10)
+
+
+def listens(path: Path) -> bool:
+    """The file is there a moment before somebody listens."""
+    with socket.socket(socket.AF_UNIX) as plain:
+        return plain.connect_ex(str(path)) == 0
 
 
 def call(folder: Path, certificate: Path) -> None:
