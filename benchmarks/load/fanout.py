@@ -6,7 +6,7 @@ Everything is in milliseconds to the last ACK, as the fleet sends it, and median
 
 - A health report: the call of an agent, on a connection that stands. From then on the daemon knows the change, so what
   counts is the way in (one small call), the computation, and the push. This is what `ratio` is of.
-- A file: from its write. The daemon waits 25 ms for further writes first, then reads and decodes the file.
+- A file: from its write. The daemon waits 15 to 30 ms for further writes first, then reads and decodes the file.
 
 `spread` is from the first ACK to the last one, of either side. It leaves out everything that comes before the first push:
 waiting, reading, computation. It is not the daemon's share of the work for each proxy alone, since the proxies read at the

@@ -23,7 +23,7 @@ from mizzen.sources.tree import Signature, Tree, look, look_at
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
-_QUIET_MS: Final = 25  # files are read once nothing happened for so long: programs write in several steps
+_QUIET_MS: Final = 15  # files are read once nothing happened for so long: programs write in several steps
 _LONGEST_BURST_MS: Final = 250  # but while something happens all the time, at least so often
 _DOUBT_MS: Final = (
     100  # until a file that vanished or became empty is believed: editors do both when they save
