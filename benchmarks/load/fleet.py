@@ -53,6 +53,7 @@ class Proxy:
         "_incoming",
         "_outgoing",
         "_sock",
+        "_unsent",
         "_withheld",
         "awaited",
         "connected_at",
@@ -77,7 +78,8 @@ class Proxy:
     def reset(self) -> None:
         self._sock: ssl.SSLSocket | None = None
         self._incoming = Incoming()
-        self._outgoing = bytearray()
+        self._outgoing = bytearray()  # frames
+        self._unsent = bytearray()  # messages that wait for the server's window
         self._withheld = b""  # the ACK of clusters that wait for their endpoints
         self.warming: set[str] = set()
         self.awaited: set[str] = set()  # types of which something must come before it is synced
@@ -112,18 +114,16 @@ class Proxy:
         self._outgoing += opening(self._fleet.authority)
         for type_url in (CLUSTER, LISTENER):
             versions = held.get(type_url, {})
-            self._outgoing += subscription(
-                type_url, ["*"], versions, self.node if type_url == CLUSTER else ""
-            )
+            self._unsent += subscription(type_url, ["*"], versions, self.node if type_url == CLUSTER else "")
             self.awaited.add(type_url)
             following = _FOLLOWING[type_url]
             if following in held:
                 names = sorted(held[following])
                 self.subscribed[following] = names
-                self._outgoing += subscription(following, names, held[following])
+                self._unsent += subscription(following, names, held[following])
         if warm:  # nothing may have to come: a question that is answered last of all tells when
             self.awaited = {QUESTION}
-            self._outgoing += subscription(QUESTION, ["anything new?"])
+            self._unsent += subscription(QUESTION, ["anything new?"])
         self._fleet.selector.register(self._sock, selectors.EVENT_READ, self._handshake)
         self._handshake(selectors.EVENT_READ)
 
@@ -199,6 +199,7 @@ class Proxy:
         if self._incoming.answers:
             self._outgoing += self._incoming.answers
             self._incoming.answers.clear()
+        self._outgoing += self._incoming.windows.frames(self._unsent)
         waiting = False
         while self._outgoing:
             try:
@@ -255,11 +256,11 @@ class Proxy:
         if self.warming and type_url == CLUSTER:
             self._withheld = ack
         else:
-            self._outgoing += ack
+            self._unsent += ack
         if type_url == ENDPOINT and self.warming:
             self.warming.difference_update(content.versions)
             if not self.warming and self._withheld:
-                self._outgoing += self._withheld
+                self._unsent += self._withheld
                 self._withheld = b""
         self._fleet.took(self, content, len(message))
         self._note_synced(content)
@@ -275,7 +276,7 @@ class Proxy:
         known = self.subscribed.get(type_url)
         if known is None:
             self.subscribed[type_url] = names  # shared with the proxies of the same content
-            self._outgoing += self._fleet.subscription(type_url, names)
+            self._unsent += self._fleet.subscription(type_url, names)
             if not self.synced_at:
                 self.awaited.add(type_url)
             return
@@ -286,7 +287,7 @@ class Proxy:
         if new:
             known.update(new)
             self.subscribed[type_url] = known
-            self._outgoing += subscription(type_url, new)
+            self._unsent += subscription(type_url, new)
 
     def _give_up(self, type_url: str, names: Sequence[str]) -> None:
         """Nothing refers to these any more."""
@@ -296,7 +297,7 @@ class Proxy:
             self.subscribed[type_url] = set(known).difference(gone)
             self.warming.difference_update(gone)
             self._keep(type_url, Content(type_url, {}, gone, ()))
-            self._outgoing += unsubscription(type_url, gone)
+            self._unsent += unsubscription(type_url, gone)
 
     def _note_synced(self, content: Content) -> None:
         if self.synced_at:

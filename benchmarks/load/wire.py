@@ -23,6 +23,7 @@ _WINDOW = 1 << 28
 _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _DATA = 1, 3, 4, 6, 7, 8, 0
 _ACK, _END_HEADERS, _END_STREAM = 0x1, 0x4, 0x1
 _STREAM = 1
+_INITIAL_WINDOW_SIZE = 4
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -39,7 +40,7 @@ def opening(authority: str) -> bytes:
         ("te", "trailers"),
         ("content-type", "application/grpc"),
     ]
-    settings = struct.pack(">HI", 4, _WINDOW)
+    settings = struct.pack(">HI", _INITIAL_WINDOW_SIZE, _WINDOW)
     return (
         _PREFACE
         + _frame(_SETTINGS, 0, 0, settings)
@@ -48,17 +49,47 @@ def opening(authority: str) -> bytes:
     )
 
 
-def message_frames(message: bytes) -> bytes:
-    """A gRPC message in frames of at most 16 KB."""
-    data = struct.pack(">BI", 0, len(message)) + message
-    pieces = range(0, len(data), 16384)
-    return b"".join(_frame(_DATA, 0, _STREAM, data[at : at + 16384]) for at in pieces)
+def message_bytes(message: bytes) -> bytes:
+    """As gRPC has it in the data of a stream."""
+    return struct.pack(">BI", 0, len(message)) + message
+
+
+class Windows:
+    """How much the server takes at the moment: of the connection, and of the stream. Who sends more is cut off."""
+
+    __slots__ = ("connection", "initial", "stream")
+
+    def __init__(self) -> None:
+        self.connection = self.stream = self.initial = 65535  # until the server says otherwise
+
+    def settings(self, payload: bytes) -> None:
+        for at in range(0, len(payload), 6):
+            number, value = struct.unpack_from(">HI", payload, at)
+            if number == _INITIAL_WINDOW_SIZE:
+                self.stream += value - self.initial
+                self.initial = value
+
+    def update(self, stream: int, increment: int) -> None:
+        if stream:
+            self.stream += increment
+        else:
+            self.connection += increment
+
+    def frames(self, data: bytearray) -> bytes:
+        """As much of the data as may be sent, in frames of 16 KB at most; it is taken off."""
+        found = []
+        while data and (size := min(len(data), self.connection, self.stream, 16384)) > 0:
+            found.append(_frame(_DATA, 0, _STREAM, bytes(data[:size])))
+            del data[:size]
+            self.connection -= size
+            self.stream -= size
+        return b"".join(found)
 
 
 class Incoming:
     """Bytes of one connection, into messages. `answers` must be written back; `ended` says why there will be no more."""
 
-    __slots__ = ("_buffer", "_headers", "_message", "_unacknowledged", "answers", "ended")
+    __slots__ = ("_buffer", "_headers", "_message", "_unacknowledged", "answers", "ended", "windows")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -67,6 +98,7 @@ class Incoming:
         self._unacknowledged = 0
         self.answers = bytearray()
         self.ended = ""
+        self.windows = Windows()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The gRPC messages that are complete now."""
@@ -83,7 +115,8 @@ class Incoming:
                 self._message += memoryview(buffer)[at + 9 : end]
                 self._unacknowledged += size
             else:
-                self._control(kind, flags, bytes(buffer[at + 9 : end]))
+                stream = int.from_bytes(buffer[at + 5 : at + 9], "big")
+                self._control(kind, flags, stream, bytes(buffer[at + 9 : end]))
             at = end
         del buffer[:at]
         if self._unacknowledged > _WINDOW // 2:
@@ -102,8 +135,11 @@ class Incoming:
             yield bytes(memoryview(message)[5:end])
             del message[:end]
 
-    def _control(self, kind: int, flags: int, payload: bytes) -> None:
-        if kind == _SETTINGS and not flags & _ACK:
+    def _control(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if kind == _WINDOW_UPDATE:
+            self.windows.update(stream, int.from_bytes(payload, "big"))
+        elif kind == _SETTINGS and not flags & _ACK:
+            self.windows.settings(payload)
             self.answers += _frame(_SETTINGS, _ACK, 0, b"")
         elif kind == _PING and not flags & _ACK:
             self.answers += _frame(_PING, _ACK, 0, payload)
@@ -224,21 +260,21 @@ def _follows(type_url: str, resource: bytes) -> tuple[str, ...]:
 def subscription(
     type_url: str, names: Sequence[str] = (), held: Mapping[str, str] | None = None, node: str = ""
 ) -> bytes:
-    """A request for names, as frames; with a node ID it is the first of its stream."""
+    """A request for names; with a node ID it is the first of its stream."""
     request = DeltaDiscoveryRequest(
         type_url=type_url, resource_names_subscribe=names, initial_resource_versions=held or {}
     )
     if node:
         request.node.CopyFrom(NodeMessage(id=node, cluster="bench", user_agent_name="envoy"))
-    return message_frames(request.SerializeToString())
+    return message_bytes(request.SerializeToString())
 
 
 def unsubscription(type_url: str, names: Sequence[str]) -> bytes:
-    """A request for names no longer, as frames."""
+    """A request for names no longer."""
     request = DeltaDiscoveryRequest(type_url=type_url, resource_names_unsubscribe=names)
-    return message_frames(request.SerializeToString())
+    return message_bytes(request.SerializeToString())
 
 
 def acknowledgement(type_url: str, nonce: str) -> bytes:
-    """An ACK, as frames."""
-    return message_frames(string_field(2, type_url) + string_field(6, nonce))
+    """An ACK."""
+    return message_bytes(string_field(2, type_url) + string_field(6, nonce))
