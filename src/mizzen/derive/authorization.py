@@ -2,10 +2,10 @@
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.security import AuthorizationPolicy
+from mizzen.derive.attachment import Attachment
 from mizzen.derive.authentication import age
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import root_namespace
-from mizzen.derive.workloads import covers
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 
@@ -13,14 +13,13 @@ DRY_RUN_ANNOTATION = "istio.io/dry-run"
 
 
 @query
-def _scope(db: Database, key: ResourceKey) -> tuple[FrozenMap[str, str], str, tuple[bool, str]] | None:
-    """(selector, action, age) of a policy: what the choice depends on."""
+def _scope(db: Database, key: ResourceKey) -> tuple[Attachment, str, tuple[bool, str]] | None:
+    """(attachment, action, age) of a policy: what the choice depends on."""
     resource = RESOURCES(db, key)
     if resource is None or not isinstance(resource.spec, AuthorizationPolicy):
         return None
     spec = resource.spec
-    selector = spec.selector.match_labels if spec.selector else FrozenMap()
-    return selector, spec.action.value, age(resource)[:2]
+    return Attachment.of(spec), spec.action.value, age(resource)[:2]
 
 
 @query
@@ -33,7 +32,7 @@ def policies_for(
         found = []
         for key in BY_NAMESPACE(db, ("AuthorizationPolicy", owner)):
             scope = _scope(db, key)
-            if scope is not None and covers(scope[0], labels):
+            if scope is not None and scope[0].holds_for(labels):
                 found.append((scope[2], key, scope[1]))
         for _, key, action in sorted(found):
             chosen.setdefault(action, []).append(key)

@@ -35,7 +35,7 @@ from mizzen.proto.api import (
     OriginalSrc,
     RouteConfiguration,
 )
-from mizzen.translate import authorization, names
+from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built, pack
 from mizzen.translate.clusters.inbound import TPROXY_MARK
 from mizzen.translate.http_filters.cors import cors_filter
@@ -51,6 +51,7 @@ from mizzen.translate.listeners.network import (
     tcp_proxy,
 )
 from mizzen.translate.listeners.server_tls import server_socket
+from mizzen.translate.security import http_security, stream_security
 from mizzen.translate.telemetry import denied_metrics
 from mizzen.translate.tls import mesh_server
 from mizzen.xds.resource import LISTENER
@@ -212,15 +213,13 @@ def _http_filters(db: Database, scope: InboundScope, target: "_Target") -> list[
     }
     host = {"name": f"inbound|http|{target.port}", "domains": ["*"], "routes": [route]}
     routes = RouteConfiguration(name=target.cluster, virtual_hosts=[host], validate_clusters={"value": False})
-    rbac = authorization.http_filters(
-        authorization.authorization_filters(db, scope.namespace, scope.labels, True)
-    )
+    security = http_security(db, scope.namespace, scope.labels)
     grpc_web = [grpc_web_filter()] if target.protocol is Protocol.GRPC_WEB else []
     manager = http_connection_manager(
         mesh_config(db),
         f"inbound_{ANY_ADDRESS}_{target.port}",
         inline_routes(routes),
-        [*rbac, *grpc_web, cors_filter(), fault_filter()],
+        [*security, *grpc_web, cors_filter(), fault_filter()],
         metrics=[denied_metrics()],
         # Istio's setting: the caller's certificate is appended to what a gateway in front forwarded.
         client_certificate="APPEND_FORWARD",
@@ -229,7 +228,5 @@ def _http_filters(db: Database, scope: InboundScope, target: "_Target") -> list[
 
 
 def _stream_filters(db: Database, scope: InboundScope, target: "_Target") -> list[NetworkFilter]:
-    rbac = authorization.network_filters(
-        authorization.authorization_filters(db, scope.namespace, scope.labels, False)
-    )
-    return [*rbac, tcp_proxy(mesh_config(db), target.cluster, target.cluster)]
+    security = stream_security(db, scope.namespace, scope.labels)
+    return [*security, tcp_proxy(mesh_config(db), target.cluster, target.cluster)]

@@ -14,13 +14,13 @@ from mizzen.derive.virtual_services import gateway_virtual_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope, ProxyKind
 from mizzen.proto.api import FilterChain, NetworkFilter, TransportSocket
-from mizzen.translate import authorization
 from mizzen.translate.built import Origin
 from mizzen.translate.gateway_routes import RouteTable
 from mizzen.translate.listeners.gateway.auto_passthrough import passthrough_services
 from mizzen.translate.listeners.gateway.http import Front, http_manager
 from mizzen.translate.listeners.server_tls import server_socket
 from mizzen.translate.listeners.tcp import stream_filters
+from mizzen.translate.security import stream_security
 from mizzen.translate.stream_routes import (
     Cell,
     StreamMatch,
@@ -96,7 +96,7 @@ def server_match(found: GatewayServer) -> StreamMatch:
 
 def _stream_chains(db: Database, scope: InboundScope, found: GatewayServer) -> Iterator[Chain]:
     """The chains of a server that does not read what it carries."""
-    policies = stream_policies(db, scope)
+    policies = stream_security(db, scope.namespace, scope.labels)
     if found.carries is Carries.AUTO_PASSTHROUGH:
         for name, proxy, origin in passthrough_services(db, gateway_scope(db, scope), found):
             origins = (server_origin(found), origin)
@@ -127,14 +127,7 @@ def _routed(
     # At a gateway the address that the caller chose is the gateway's own: subnets say nothing (Istio's rule).
     match = StreamMatch(route.match.server_names)
     origins = (server_origin(found), Origin("", route.key, route.path))
-    return Chain(match, (*stream_policies(db, scope), *carried), origins, socket)
-
-
-def stream_policies(db: Database, scope: InboundScope) -> list[NetworkFilter]:
-    """The gateway's own AuthorizationPolicies, on connections that are not read."""
-    return authorization.network_filters(
-        authorization.authorization_filters(db, scope.namespace, scope.labels, False)
-    )
+    return Chain(match, (*stream_security(db, scope.namespace, scope.labels), *carried), origins, socket)
 
 
 def _routes(db: Database, scope: InboundScope, found: GatewayServer, *, tls: bool) -> Iterator[StreamRoute]:

@@ -9,10 +9,10 @@ from mizzen.derive.scope import outbound_scope
 from mizzen.incremental import Database
 from mizzen.model.proxy import ProxyKind
 from mizzen.proto.api import NetworkFilter
-from mizzen.translate import authorization
 from mizzen.translate.dynamic_dns import resolves_names
 from mizzen.translate.gateway_routes import RouteTable, route_name
 from mizzen.translate.listeners.network import ads_routes, http_connection_manager, outbound_http_filters
+from mizzen.translate.security import http_security
 from mizzen.translate.telemetry import denied_metrics, source_metrics
 
 
@@ -34,9 +34,7 @@ def http_manager(
     db: Database, scope: InboundScope, table: RouteTable, front: Front, *, http3: bool = False
 ) -> NetworkFilter:
     """Routes by discovery; the gateway's own AuthorizationPolicies hold for what comes through."""
-    policies = authorization.http_filters(
-        authorization.authorization_filters(db, scope.namespace, scope.labels, True)
-    )
+    policies = http_security(db, scope.namespace, scope.labels)
     mesh = mesh_config(db)
     dynamic_dns = resolves_names(db, outbound_scope(db, ProxyKind.GATEWAY, scope.namespace, scope.labels))
     return http_connection_manager(

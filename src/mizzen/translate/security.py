@@ -1,0 +1,16 @@
+"""What decides on a request before anything else acts on it: the filters that every inbound chain and every gateway begins with."""
+
+from mizzen.frozen import FrozenMap
+from mizzen.incremental import Database
+from mizzen.proto.api import HttpFilter, NetworkFilter
+from mizzen.translate import authorization
+
+
+def http_security(db: Database, namespace: str, labels: FrozenMap[str, str]) -> list[HttpFilter]:
+    """The filters of HTTP that hold for a workload; `filter_order` has their order."""
+    return authorization.http_filters(authorization.authorization_filters(db, namespace, labels, True))
+
+
+def stream_security(db: Database, namespace: str, labels: FrozenMap[str, str]) -> list[NetworkFilter]:
+    """The filters of plain TCP that hold for a workload, in their order."""
+    return authorization.network_filters(authorization.authorization_filters(db, namespace, labels, False))
