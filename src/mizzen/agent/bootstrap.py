@@ -22,6 +22,8 @@ SDS_CLUSTER: Final = "sds-grpc"
 CERTIFICATE_SECRET: Final = "default"  # noqa: S105  # the name under which Envoy asks for it
 ROOT_SECRET: Final = "ROOTCA"  # noqa: S105  # the name under which Envoy asks for the trust root
 
+# Istio's choice: a fragment is cut off, as it is no part of what a server gets, instead of refusing the request.
+_RUNTIME: Final = {"envoy.reloadable_features.http_reject_path_with_fragment": "false"}
 _SOL_SOCKET: Final = 1
 _SO_MARK: Final = 36
 # What is kept: the mesh's metrics, the proxy's own state, and what draining looks at. A proxy with 5,000 clusters
@@ -239,7 +241,7 @@ def _connection_limit(most: int) -> dict[str, Any]:
 def _runtime(settings: Settings) -> Any:
     """Values as Envoy's runtime reads them from a file: numbers and truth values are what they look like."""
     layer = Struct()
-    for name, text in sorted(settings.runtime.items()):
+    for name, text in sorted({**_RUNTIME, **settings.runtime}.items()):
         field: Any = layer.fields[name]
         if text.lower() in {"true", "false"}:
             field.bool_value = text.lower() == "true"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mizzen.daemon.key_sets import parse_networks
 from mizzen.daemon.lock import state_folder
 from mizzen.daemon.settings import Settings
 from mizzen.errors import UserError
@@ -113,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="longest life of a workload's certificate",
     )
+    parser.add_argument(
+        "--allow-key-address",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="fetch key sets of RequestAuthentications also from these loopback, link-local or metadata addresses; repeatable",
+    )
     parser.add_argument("--debug", action="store_true", help="log more")
     return parser
 
@@ -140,6 +148,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         admin_hosts=tuple(parsed.admin_host),
         trust_domain=parsed.trust_domain,
         certificate_ttl_seconds=parsed.certificate_ttl,
+        key_addresses=parse_networks(parsed.allow_key_address),
         names=tuple(parsed.name),
     )
 

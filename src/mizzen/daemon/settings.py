@@ -1,7 +1,10 @@
 """What the daemon is started with. Configuration that changes while it runs is YAML (MeshConfig), not settings."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Settings:
     admin_hosts: tuple[str, ...] = ()
     trust_domain: str = ""  # "": MeshConfig's at the start, else cluster.local
     certificate_ttl_seconds: int = 24 * 3600
+    key_addresses: tuple[Network, ...] = ()  # where key sets are fetched though it is refused by default
     names: tuple[str, ...] = ()  # further names and addresses in the daemon's certificate
 
     @property

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.config.resource import Resource, ResourceKey
-from mizzen.derive.inputs import RESOURCES, UNHEALTHY
+from mizzen.derive.inputs import KEY_SETS, RESOURCES, UNHEALTHY
+from mizzen.derive.request_authentication import KeySource
 from mizzen.derive.workloads import KINDS
 from mizzen.incremental import Database
 from mizzen.incremental.definitions import Input
@@ -15,7 +16,7 @@ HEALTH_CHECKED = (
 )
 NOT_REPORTED = "its agent has not reported yet"
 
-_Slot = tuple[Input[ResourceKey, Any], ResourceKey]
+_Slot = tuple[Input[Any, Any], Any]
 
 
 @dataclass(slots=True)
@@ -51,7 +52,11 @@ class Store:
         self._set(UNHEALTHY, workload, reason or None)
         return (known or "") != reason
 
-    def _set(self, source: Input[ResourceKey, Any], key: ResourceKey, value: Any) -> None:
+    def publish_keys(self, source: KeySource, keys: str) -> None:
+        """The key set that was fetched from a source; "" where it is not known any more."""
+        self._set(KEY_SETS, source, keys or None)
+
+    def _set(self, source: Input[Any, Any], key: Any, value: Any) -> None:
         if source(self.db, key) == value:
             self._pending.pop((source, key), None)
         else:
@@ -68,7 +73,7 @@ class Store:
         with self.db.batch():
             for (source, key), value in pending.items():
                 self.db.set(source, key, value)
-        return tuple(dict.fromkeys(key for _, key in pending))
+        return tuple(dict.fromkeys(key for source, key in pending if source is not KEY_SETS))
 
 
 def _is_checked(resource: Resource[Any]) -> bool:

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import os
+import random
 import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -29,6 +31,7 @@ from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.collector import Collector
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
 from mizzen.daemon.health import HealthService
+from mizzen.daemon.key_sets import KeySets
 from mizzen.daemon.lock import shared_folder
 from mizzen.daemon.overload import Overload
 from mizzen.daemon.presence import FOLDER as PRESENCE
@@ -41,6 +44,8 @@ from mizzen.daemon.store import Store
 from mizzen.daemon.targets import ScrapeTargets
 from mizzen.derive.inputs import SETTINGS, MeshSettings
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.providers import mesh_addresses
+from mizzen.derive.request_authentication import KeySource, wanted_key_sets
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
 from mizzen.model.identity import SpiffeId
@@ -60,6 +65,7 @@ class Clocks:
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     random_bytes: Callable[[int], bytes] = os.urandom
+    chance: Callable[[], float] = random.random
 
     def epoch(self) -> float:
         return self.wall().timestamp()
@@ -78,9 +84,13 @@ class Daemon:
             members = shared / FOLDER
             members.mkdir(mode=0o700, exist_ok=True)
         self._source = FileSource((*settings.config, members))
+        self._registry = CollectorRegistry()
+        self._keys = self._build_keys()
         self._analysis = LiveAnalysis()
         first = self._source.load()
         self._store.apply(first, at_start=True)
+        for source, keys in self._keys.known.items():
+            self._store.publish_keys(source, keys)
         self._store.commit()
         self._analysis.apply(first)
         self._trust_domain = _valid_trust_domain(
@@ -88,7 +98,6 @@ class Daemon:
         )
         self._db.set(SETTINGS, "mesh", MeshSettings(self._trust_domain))
 
-        self._registry = CollectorRegistry()
         own_name = clocks.random_bytes(8).hex()
         self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
         self._catalog = MeshCatalog(self._db, register=Registrar(self._db, members, own_name).register)
@@ -135,6 +144,21 @@ class Daemon:
             ),
         ):
             gauge.set_function(value)
+
+    def _build_keys(self) -> KeySets:
+        def publish(source: KeySource, keys: str) -> None:
+            self._store.publish_keys(source, keys)
+            self._refresher.request()
+
+        return KeySets(
+            self._settings.state_dir,
+            publish,
+            partial(mesh_addresses, self._db),
+            allowed=self._settings.key_addresses,
+            now=self._clocks.epoch,
+            chance=self._clocks.chance,
+            registry=self._registry,
+        )
 
     def _build_rpc(self) -> RpcServer:
         settings, clocks = self._settings, self._clocks
@@ -188,10 +212,12 @@ class Daemon:
                 await self._admin.listen(_handed_in(settings.admin_fd))
             elif settings.admin_port:
                 await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
+            self._keys.want(self._db.value(wanted_key_sets))
             self._collector.begin()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_source())
                 tasks.create_task(self._refresher.run())
+                tasks.create_task(self._keys.run())
                 tasks.create_task(self._analyser.run())
                 tasks.create_task(self._scraper.run())
                 tasks.create_task(self._collector.run())
@@ -212,6 +238,7 @@ class Daemon:
         return (*self._source.diagnostics, *self._analysis.diagnostics(self._source.located))
 
     def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey]) -> None:
+        self._keys.want(self._db.value(wanted_key_sets))
         concerned = self._catalog.take_in(observed)
         if objects:
             self._delivery.changed(self._db.revision, objects, concerned)

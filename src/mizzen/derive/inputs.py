@@ -31,6 +31,9 @@ SETTINGS: Input[str, MeshSettings] = Input("mesh_settings")
 UNHEALTHY: Input[ResourceKey, str] = Input("unhealthy_workload")
 """Workloads that must get no traffic, with the reason: their agent drains or reports a failed probe."""
 
+KEY_SETS: Input[Any, str] = Input("key_set")
+"""The JSON Web Key Sets that the daemon has fetched, by `request_authentication.KeySource`."""
+
 DRAINING = "draining"
 """The reason of a workload that is about to end."""
 

@@ -9,7 +9,7 @@ import yaml
 from mizzen.lab.definition import Workload
 
 _EXTRA_PORT_NAME = "http"
-# Istio's mark of a workload whose proxy takes mutual TLS.
+# Istio's mark of a workload whose proxy takes mutual TLS, whatever is sent to it. A gateway takes what its servers say.
 _TAKES_MUTUAL_TLS = {"security.istio.io/tlsMode": "istio"}
 
 # Istio's mark of a workload that gets no traffic before its agent has reported it well.
@@ -18,10 +18,11 @@ _HEALTH_IS_CHECKED = {"proxy.istio.io/health-checks-enabled": "true"}
 
 def register(folder: Path, instance: str, workload: Workload, addresses: Sequence[str]) -> None:
     """Write the WorkloadEntry of one instance, or, as that holds one address alone, its Pod. Raises OSError."""
+    takes_mutual_tls = workload.sidecar and not workload.gateway
     metadata = {
         "name": instance,
         "namespace": workload.namespace,
-        "labels": {**workload.labels, **(_TAKES_MUTUAL_TLS if workload.sidecar else {})},
+        "labels": {**workload.labels, **(_TAKES_MUTUAL_TLS if takes_mutual_tls else {})},
     }
     annotations = {**(_HEALTH_IS_CHECKED if workload.sidecar else {}), **workload.annotations}
     if annotations:

@@ -1,4 +1,8 @@
-"""AuthorizationPolicies as Envoy's RBAC: CUSTOM before DENY before ALLOW, and what a policy means to plain TCP."""
+"""AuthorizationPolicies as Envoy's RBAC: CUSTOM before DENY before ALLOW, and what a policy means to plain TCP.
+
+Validation keeps out what cannot be translated. Should something get through all the same, it counts on the safe side: a rule that
+allows matches nothing, one that denies (or asks an authorizer) does so by what remains of it.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +14,26 @@ from mizzen.derive.authorization import is_dry_run, policies_for, policy
 from mizzen.derive.mesh import trust_domains
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
-from mizzen.proto.api import RBAC, HttpFilter, HttpRBAC, NetworkFilter, NetworkRBAC
+from mizzen.proto.api import (
+    RBAC,
+    HttpExtAuthz,
+    HttpFilter,
+    HttpRBAC,
+    NetworkExtAuthz,
+    NetworkFilter,
+    NetworkRBAC,
+)
 from mizzen.translate import authorization_terms as terms
 from mizzen.translate import filter_order
 from mizzen.translate.authorization_terms import Attribute, Requirement
 from mizzen.translate.built import encode, pack
+from mizzen.translate.external_authorization import (
+    MARK_PREFIX,
+    Authorizer,
+    authorizer,
+    in_order,
+    policy_prefix,
+)
 
 _ANY: dict[str, Any] = {"any": True}
 # Of an ALLOW policy without rules: it allows nothing.
@@ -22,9 +41,11 @@ _NEVER: dict[str, Any] = {"permissions": [{"not_rule": _ANY}], "principals": [{"
 # Istio's trust domain for "this mesh, whatever it is called".
 _LOCAL_TRUST_DOMAIN = "cluster.local"
 
-# FIXME: CUSTOM asks no external authorizer until row S6 comes. What it names is refused, as Istio refuses what names
-# a provider that it cannot find.
-_ACTIONS = (("AUDIT", "LOG"), ("CUSTOM", "DENY"), ("DENY", "DENY"), ("ALLOW", "ALLOW"))
+_ACTIONS = (("AUDIT", "LOG"), ("DENY", "DENY"), ("ALLOW", "ALLOW"))
+_CUSTOM = "CUSTOM"
+_STREAM_EXT_AUTHZ = "envoy.filters.network.ext_authz"
+# Istio's name for what a CUSTOM policy becomes that names no authorizer which could be asked.
+_BAD_CUSTOM = "-deny-due-to-bad-CUSTOM-action"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +54,125 @@ class AuthorizationFilter:
 
     rules: bytes | None
     shadow_rules: bytes | None
-    shadow_prefix: str
+    shadow_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalFilter:
+    """A filter that asks an external authorizer, serialised."""
+
+    config: bytes
+
+
+Filters = tuple[AuthorizationFilter | ExternalFilter, ...]
 
 
 @query
-def authorization_filters(
-    db: Database, namespace: str, labels: FrozenMap[str, str], http: bool
-) -> tuple[AuthorizationFilter, ...]:
-    """The RBAC filters of a workload, in the order in which they must stand. None where no policy holds for it."""
+def authorization_filters(db: Database, namespace: str, labels: FrozenMap[str, str], http: bool) -> Filters:
+    """The filters of a workload, in the order in which they must stand. None where no policy holds for it."""
     chosen = policies_for(db, namespace, labels)
     found = (
         _filter(db, chosen[action], action, envoy_action, http=http)
         for action, envoy_action in _ACTIONS
         if action in chosen
     )
+    return (
+        *custom_filters(db, namespace, labels, http=http),
+        *(item for item in found if item is not None),
+    )
+
+
+def custom_filters(
+    db: Database, namespace: str, labels: FrozenMap[str, str], *, http: bool
+) -> Iterator[AuthorizationFilter | ExternalFilter]:
+    """What asks the authorizers of a workload: each after the filter that marks what it is asked about.
+
+    Each must allow. Source: Istio. What names no authorizer that can be asked is refused; on plain TCP, where one that
+    speaks HTTP alone cannot be asked, what a policy says about all connections is. (Istio lets these pass.)
+    """
+    for name, keys in _by_provider(db, namespace, labels).items():
+        found = authorizer(db, name)
+        asking = found and (found.http if http else found.stream)
+        prefix = policy_prefix(name)
+        if found is not None and asking:
+            marked = _rules_of(db, keys, _CUSTOM, http=http, prefix=prefix)
+            if marked:
+                yield AuthorizationFilter(None, _rbac("DENY", marked), MARK_PREFIX)
+                yield ExternalFilter(asking)
+            continue
+        strict = found is not None  # it can be asked, but not on this kind of connection
+        refused = _rules_of(db, keys, _CUSTOM, http=http, prefix=prefix, suffix=_BAD_CUSTOM, strict=strict)
+        if refused:
+            yield AuthorizationFilter(_rbac("DENY", refused), None)
+
+
+@query
+def authorizers_of(db: Database, namespace: str, labels: FrozenMap[str, str]) -> tuple[Authorizer, ...]:
+    """The external authorizers that a workload asks: their clusters must be there, whatever else it calls."""
+    found = (authorizer(db, name) for name in _by_provider(db, namespace, labels))
     return tuple(item for item in found if item is not None)
 
 
-def http_filters(filters: Iterable[AuthorizationFilter]) -> list[HttpFilter]:
+def _by_provider(
+    db: Database, namespace: str, labels: FrozenMap[str, str]
+) -> dict[str, tuple[ResourceKey, ...]]:
+    """The CUSTOM policies in force by their provider. A dry run asks nobody: the answer would come too late to be one."""
+    found: dict[str, list[ResourceKey]] = {}
+    for key in policies_for(db, namespace, labels).get(_CUSTOM, ()):
+        resource = policy(db, key)
+        if resource is not None and not is_dry_run(resource):
+            name = resource.spec.provider.name if resource.spec.provider else ""
+            found.setdefault(name, []).append(key)
+    return {name: tuple(found[name]) for name in in_order(found)}
+
+
+def _rules_of(
+    db: Database,
+    keys: Iterable[ResourceKey],
+    action: str,
+    *,
+    http: bool,
+    prefix: str = "",
+    suffix: str = "",
+    strict: bool = False,
+) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key in keys:
+        resource = policy(db, key)
+        if resource is not None:
+            for name, rule in _policies(resource, action, trust_domains(db), http=http, strict=strict):
+                made[f"{prefix}-{name}{suffix}" if prefix else name] = rule
+    return made
+
+
+def _rbac(action: str, policies: dict[str, Any]) -> bytes:
+    return encode(RBAC(action=action, policies=policies))
+
+
+def http_filters(filters: Iterable[AuthorizationFilter | ExternalFilter]) -> list[HttpFilter]:
     return [
-        HttpFilter(name=filter_order.RBAC, typed_config=pack(_configure(HttpRBAC(), item)))
+        HttpFilter(name=filter_order.EXT_AUTHZ, typed_config=_packed(HttpExtAuthz(), item))
+        if isinstance(item, ExternalFilter)
+        else HttpFilter(name=filter_order.RBAC, typed_config=pack(_configure(HttpRBAC(), item)))
         for item in filters
     ]
 
 
-def network_filters(filters: Iterable[AuthorizationFilter]) -> list[NetworkFilter]:
+def network_filters(filters: Iterable[AuthorizationFilter | ExternalFilter]) -> list[NetworkFilter]:
     return [
-        NetworkFilter(
+        NetworkFilter(name=_STREAM_EXT_AUTHZ, typed_config=_packed(NetworkExtAuthz(), item))
+        if isinstance(item, ExternalFilter)
+        else NetworkFilter(
             name="envoy.filters.network.rbac",
             typed_config=pack(_configure(NetworkRBAC(stat_prefix="tcp."), item)),
         )
         for item in filters
     ]
+
+
+def _packed(config: Any, item: ExternalFilter) -> Any:
+    config.MergeFromString(item.config)
+    return pack(config)
 
 
 def _configure(config: Any, item: AuthorizationFilter) -> Any:
@@ -74,7 +182,8 @@ def _configure(config: Any, item: AuthorizationFilter) -> Any:
     if item.shadow_rules is not None:
         config.shadow_rules.MergeFromString(item.shadow_rules)
         config.shadow_rules.SetInParent()
-    config.shadow_rules_stat_prefix = item.shadow_prefix
+    if item.shadow_prefix:
+        config.shadow_rules_stat_prefix = item.shadow_prefix
     return config
 
 
@@ -104,39 +213,42 @@ def _filter(
 
 
 def _policies(
-    resource: Resource[AuthorizationPolicy], action: str, domains: Sequence[str], *, http: bool
+    resource: Resource[AuthorizationPolicy],
+    action: str,
+    domains: Sequence[str],
+    *,
+    http: bool,
+    strict: bool = False,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(name, RBAC policy) of each rule. The name is Istio's: it comes back in access logs when the rule decides."""
     key = resource.key
     if not resource.spec.rules and action == "ALLOW":
         yield f"ns[{key.namespace}]-policy[{key.name}]-rule[0]", _NEVER
     for index, rule in enumerate(resource.spec.rules):
-        made = _rule(rule, key.namespace, domains, action, http=http)
+        widens = action != "ALLOW" and not strict
+        made = _rule(rule, key.namespace, domains, http=http, widens=widens)
         if made is not None:
             yield f"ns[{key.namespace}]-policy[{key.name}]-rule[{index}]", made
 
 
 def _rule(
-    rule: Rule, namespace: str, domains: Sequence[str], action: str, *, http: bool
+    rule: Rule, namespace: str, domains: Sequence[str], *, http: bool, widens: bool
 ) -> dict[str, Any] | None:
-    """The RBAC policy of a rule: any of its `to`, any of its `from`, all of its `when`. None where it can never match."""
-    conditions = [
-        Requirement(terms.condition_attribute(item.key, namespace), item.values, item.not_values)
-        for item in rule.when
-    ]
+    """The RBAC policy of a rule: any of its `to`, any of its `from`, all of its `when`. None where it can never match.
+
+    What asks for HTTP on plain TCP cannot be told there, nor what has no translation: a rule that `widens` does without, so
+    that a DENY is not evaded (Istio's rule for TCP); any other never matches.
+    """
+    conditions = list(_conditions(rule, namespace))
     sources = [_source(item.source or Source(), namespace) for item in rule.from_] or [[]]
     operations = [_operation(item.operation or Operation()) for item in rule.to] or [[]]
     everything = [conditions, *sources, *operations]
-    if not http and any(_needs_http(item) for requirements in everything for item in requirements):
-        # On plain TCP an ALLOW rule that asks for HTTP can never match; a DENY rule must not be evaded by that, so it
-        # denies by what remains (Istio's rule).
-        if action == "ALLOW":
+    if any(not _is_told(item, http=http) for requirements in everything for item in requirements):
+        if not widens:
             return None
-        conditions = _without_http(conditions)
-        sources, operations = (
-            [_without_http(item) for item in sources],
-            [_without_http(item) for item in operations],
-        )
+        conditions = _told(conditions, http=http)
+        sources = [_told(item, http=http) for item in sources]
+        operations = [_told(item, http=http) for item in operations]
     conditions = [_aliased(item, domains) for item in conditions]
     sources = [[_aliased(item, domains) for item in requirements] for requirements in sources]
     return {
@@ -150,12 +262,40 @@ def _rule(
     }
 
 
-def _needs_http(item: Requirement) -> bool:
-    return item.attribute.http_only and bool(item.values or item.not_values)
+def _conditions(rule: Rule, namespace: str) -> Iterator[Requirement]:
+    for item in rule.when:
+        try:
+            attribute = terms.condition_attribute(item.key, namespace)
+        except ValueError:
+            attribute = _UNKNOWN
+        yield Requirement(attribute, item.values, item.not_values)
 
 
-def _without_http(requirements: Sequence[Requirement]) -> list[Requirement]:
-    return [item for item in requirements if not item.attribute.http_only]
+def _nothing(value: str) -> dict[str, Any]:
+    raise ValueError(value)
+
+
+_UNKNOWN = Attribute(_nothing, principal=True)
+"""Of a condition that Istio does not define."""
+
+
+def _is_told(item: Requirement, *, http: bool) -> bool:
+    """Whether a proxy can tell if the requirement is met."""
+    if not item.values and not item.not_values:
+        return True
+    if item.attribute.http_only and not http:
+        return False
+    try:
+        for values in (item.values, item.not_values):
+            if values:
+                _either(item.attribute, values, "rules")
+    except ValueError:
+        return False
+    return True
+
+
+def _told(requirements: Sequence[Requirement], *, http: bool) -> list[Requirement]:
+    return [item for item in requirements if _is_told(item, http=http)]
 
 
 def _source(source: Source, namespace: str) -> list[Requirement]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from mizzen.proto.api import UriTemplateMatchConfig
 from mizzen.translate.built import pack
+from mizzen.translate.filter_order import JWT
+from mizzen.translate.http_filters.jwt_authn import PAYLOAD
 
 Term = Callable[[str], dict[str, Any]]
-JWT_FILTER = "envoy.filters.http.jwt_authn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,8 @@ def _any_of(matchers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _jwt(path: Sequence[str], value: dict[str, Any]) -> dict[str, Any]:
-    steps = [{"key": step} for step in ("payload", *path)]
-    return {"metadata": {"filter": JWT_FILTER, "path": steps, "value": value}}
+    steps = [{"key": step} for step in (PAYLOAD, *path)]
+    return {"metadata": {"filter": JWT, "path": steps, "value": value}}
 
 
 def _request_principal(value: str) -> dict[str, Any]:
@@ -179,6 +180,7 @@ _CONDITIONS = {
     "remote.ip": REMOTE_IP_BLOCKS,
     "source.namespace": NAMESPACES,
     "source.principal": PRINCIPALS,
+    "source.trustDomain": TRUST_DOMAINS,
     "request.auth.principal": REQUEST_PRINCIPALS,
     "request.auth.audiences": _claim("aud"),
     "request.auth.presenter": _claim("azp"),

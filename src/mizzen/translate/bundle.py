@@ -19,6 +19,7 @@ from mizzen.model.proxy import OutboundScope, ProxyKind, ProxyView
 from mizzen.model.service import ServiceRef
 from mizzen.model.workload import Family
 from mizzen.translate import names
+from mizzen.translate.authorization import authorizers_of
 from mizzen.translate.built import ResourceRef
 from mizzen.translate.callers import NONE, Caller, Distinction, caller
 from mizzen.translate.clusters import inbound as inbound_clusters
@@ -90,9 +91,20 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
             common[ROUTE] = outbound_routes, (shared, view.namespace)
         else:
             own += _http_proxy(db, scope, view.binding.address, view.binding.http_proxy_port)
+    own += _authorizers(db, view, scope, seen_as)
     filters = envoy_filters_for(db, view.namespace, view.labels)
     patching = Patching(filters, view.kind, in_force(mesh_config(db), view.settings))
     return Bundle(tuple(_sets(db, own, common, patching)))
+
+
+def _authorizers(
+    db: Database, view: ProxyView, scope: OutboundScope, seen_as: Caller
+) -> Iterator[ResourceRef]:
+    """The clusters of external authorizers: they are asked, whatever else the workload may call."""
+    for found in authorizers_of(db, view.namespace, view.labels):
+        yield from service_clusters(
+            db, found.service, (found.port,), rules_for(db, scope, found.service), seen_as
+        )
 
 
 def _sets(

@@ -2,6 +2,7 @@
 
 from mizzen.config.types.networking import HTTPMatchRequest, StringMatch
 from mizzen.proto.api import Route, RouteMatch
+from mizzen.translate.claims import claim_matcher, claim_path
 from mizzen.translate.matchers import header_matcher, is_catch_all, string_matcher
 
 
@@ -12,10 +13,10 @@ def route_match(match: HTTPMatchRequest | None) -> RouteMatch:
     if match is None:
         return RouteMatch(prefix="/")
     found = _path(match.uri, ignore_case=match.ignore_uri_case)
-    found.headers.extend(header_matcher(name, value) for name, value in sorted(match.headers.items()))
-    found.headers.extend(
-        header_matcher(name, value, invert=True) for name, value in sorted(match.without_headers.items())
-    )
+    for name, value in sorted(match.headers.items()):
+        _add_header(found, name, value, invert=False)
+    for name, value in sorted(match.without_headers.items()):
+        _add_header(found, name, value, invert=True)
     for name, pseudo_header in (
         (":method", match.method),
         (":authority", match.authority),
@@ -32,6 +33,15 @@ def route_match(match: HTTPMatchRequest | None) -> RouteMatch:
     return found
 
 
+def _add_header(found: RouteMatch, name: str, value: StringMatch | None, *, invert: bool) -> None:
+    """A name that stands for a claim of a verified token is never looked for among the headers, which anybody can send."""
+    claim = claim_path(name)
+    if claim:
+        found.dynamic_metadata.append(claim_matcher(claim, value, invert=invert))
+    else:
+        found.headers.append(header_matcher(name, value, invert=invert))
+
+
 def _path(uri: StringMatch | None, *, ignore_case: bool) -> RouteMatch:
     if uri is None:
         return RouteMatch(prefix="/")
@@ -46,4 +56,4 @@ def is_catch_all_route(route: Route) -> bool:
     """Whether every request matches."""
     match = route.match
     everywhere = match.prefix == "/" or match.safe_regex.regex == ".*"
-    return everywhere and not match.headers and not match.query_parameters
+    return everywhere and not (match.headers or match.query_parameters or match.dynamic_metadata)

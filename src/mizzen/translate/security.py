@@ -4,11 +4,17 @@ from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database
 from mizzen.proto.api import HttpFilter, NetworkFilter
 from mizzen.translate import authorization
+from mizzen.translate.http_filters.jwt_authn import jwt_filters
 
 
-def http_security(db: Database, namespace: str, labels: FrozenMap[str, str]) -> list[HttpFilter]:
-    """The filters of HTTP that hold for a workload; `filter_order` has their order."""
-    return authorization.http_filters(authorization.authorization_filters(db, namespace, labels, True))
+def http_security(
+    db: Database, namespace: str, labels: FrozenMap[str, str], *, edge: bool = False
+) -> list[HttpFilter]:
+    """The filters of HTTP that hold for a workload; `filter_order` has their order. `edge`: at a gateway."""
+    return [
+        *jwt_filters(db, namespace, labels, edge=edge),
+        *authorization.http_filters(authorization.authorization_filters(db, namespace, labels, True)),
+    ]
 
 
 def stream_security(db: Database, namespace: str, labels: FrozenMap[str, str]) -> list[NetworkFilter]:

@@ -162,6 +162,23 @@ def _seen(check: Callable[[Json, Seen], Iterator[str]]) -> Callable[[Json, Resul
     return of_result
 
 
+def _ext_authz(expected: Mapping[str, Any], result: Result, _: str) -> Iterator[str]:
+    """What the authorizer told the server, or, where it denied, the caller."""
+    if expected["allowed"]:
+        read = result.seen.header if result.seen else lambda _: None
+        wanted = expected["request_headers_seen_by_server"]
+    else:
+        read, wanted = result.header, expected["response_headers_seen_by_client"]
+    for name, conditions in wanted.items():
+        found = read(name) or ""
+        for text in conditions.get("contains", ()):
+            if text not in found:
+                yield f"{name} is {found!r}, which lacks {text!r}"
+        for text in conditions.get("not_contains", ()):
+            if text in found:
+                yield f"{name} is {found!r}, which has {text!r}"
+
+
 def _equals(read: Callable[[Seen], str]) -> Callable[[Json, Result, str], Iterator[str]]:
     @_seen
     def check(expected: str, seen: Seen) -> Iterator[str]:
@@ -280,6 +297,7 @@ _EACH: Mapping[str, Callable[[Any, Result, str], Iterator[str]]] = {
     "server_saw_no_headers_except": _no_headers_except,
     "server_saw_no_header_prefix": _no_header_prefix,
     "mtls": _mtls,
+    "ext_authz": _ext_authz,
 }
 _ALL: Mapping[str, Callable[[Any, Json, Responses], Iterator[str]]] = {
     "distribution": _distribution,

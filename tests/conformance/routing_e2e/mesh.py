@@ -31,13 +31,14 @@ _MARKER = "WorkloadGroup mizzen-test/marker"
 
 
 class Mesh:
-    """The running lab. `addresses` are those of its services by host name, and of its workloads by instance."""
+    """The running lab. `tokens` are JWTs by name. `addresses` are those of its services by host name, and of its workloads by instance."""
 
     def __init__(self, handle: LabHandle, topology: Topology, folder: Path) -> None:
         self.topology = topology
         self._handle = handle
         self._file = folder / "case.yaml"
         self._swaps = 0
+        self.tokens: Json = {}
         status = ask(handle.lab.control, StatusRequest(), LabStatus)
         self._workloads = {one.workload: one.address for one in status.instances}
 
@@ -115,14 +116,14 @@ def _text(objects: Sequence[Json]) -> str:
 
 
 @contextlib.contextmanager
-def running_mesh(document: Json, environment: str, cases: Sequence[Json]) -> Iterator[Mesh]:
+def running_mesh(document: Json, environment: str, cases: Sequence[Json], keys: str = "") -> Iterator[Mesh]:
     """Raises CannotRunHereError where the kernel grants no network namespaces."""
     with tempfile.TemporaryDirectory(prefix="mizzen-e2e-") as scratch:
         folder, control = Path(scratch) / "mesh", Path(scratch) / "control"
         for made in (Path(scratch), folder, control):
             made.mkdir(exist_ok=True)
             made.chmod(0o777)  # the applications are nobody
-        topology = Topology(document, environment, cases, control)
+        topology = Topology(document, environment, cases, control, keys)
         write_certificates(control)
         (folder / "standing.yaml").write_text(_text(list(topology.objects())))
         (folder / "case.yaml").write_text(_text([_marker(0)]))

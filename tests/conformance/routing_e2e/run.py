@@ -28,15 +28,8 @@ Json = Any
 
 NOT_ASKED = frozenset(
     {
-        "authz",
-        "authz-multiple-providers",
         "gateway-api",
-        "jwt-claim-route",
         "kubernetes-ingress",
-        "pass-through-filter-chain",
-        "path-normalization",
-        "reachability",
-        "request-authentication",
     }
 )
 """Whole groups of which no issue has asked anything yet."""
@@ -68,7 +61,9 @@ def run(folder: Path, groups: Collection[str] = ()) -> SetResult:
             case for case in cases if case["environment"] == environment and case["tier"] != "istio-skips"
         ]
         if of_it:
-            with running_mesh(document, environment, of_it) as mesh:
+            keys = (folder / "jwks.json").read_text()
+            with running_mesh(document, environment, of_it, keys) as mesh:
+                mesh.tokens = json.loads((folder / "jwt-tokens.json").read_text())
                 outcomes += asyncio.run(_run_all(mesh, of_it))
     return SetResult(
         "routing-e2e",
@@ -115,7 +110,11 @@ def _test_of(case: Json) -> str:
 async def _run_batch(mesh: Mesh, cases: Sequence[Json]) -> list[Outcome]:
     try:
         said = await mesh.apply(
-            [_object(mesh, one) for one in cases[0]["config"]] + list(mesh.topology.setup_objects(cases[0]))
+            [
+                mesh.topology.mesh_config(cases[0]),
+                *(_object(mesh, one) for one in cases[0]["config"]),
+                *mesh.topology.setup_objects(cases[0]),
+            ]
         )
     except (OSError, KeyError, StopIteration) as error:
         said = [f"the configuration could not be applied: {error!r}"]
@@ -219,6 +218,10 @@ def _filled(mesh: Mesh, case: Json, value: Json, unique: str = "") -> Json:
                 return str(case["request"]["host"])
             case "unique_id":
                 return unique
+            case "jwt":
+                return str(mesh.tokens[what]["token"])
+            case "jwt_payload":  # as a proxy hands it on
+                return str(mesh.tokens[what]["token"].split(".")[1])
         raise KeyError(match.group())
 
     return json.loads(_PLACEHOLDER.sub(replaced, json.dumps(value)))

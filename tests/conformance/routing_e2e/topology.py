@@ -12,6 +12,7 @@ import msgspec
 
 from mizzen.lab.definition import LabDefinition, Workload
 from tests.conformance.routing_e2e.credentials import pem
+from tests.conformance.routing_e2e.echo.helpers import GRPC_PORT, HTTP_PORT
 from tests.conformance.routing_e2e.echo.wire import PortSettings, Settings
 
 Json = Any
@@ -23,8 +24,11 @@ _GATEWAYS = "istio-system"
 _CUSTOM_GATEWAY = (
     "custom gateway"  # as cases call it: Istio's test deploys one that trusts two proxies in front of it
 )
+_INGRESS = "istio-ingressgateway"
 _ANOTHER_HTTP_PORT = 8080  # Istio's echo application has it besides
 _STANDARD = frozenset({"a", "b", "c"})
+_KEY_SERVER, _AUTHORIZER, _WITH_AUTHORIZER = "jwt-server", "ext-authz", "echo1/b"
+_LOCAL_AUTHORIZER = "ext-authz.local"
 _SETUP = "mizzen.test/setup"
 _INTERCEPTION = "sidecar.istio.io/interceptionMode"
 _CERTIFICATES = "tests/testdata/certs/dns"
@@ -44,6 +48,7 @@ class Place:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     setup: str = ""
+    helps: bool = False  # policies lean on it; nobody's requests go there
 
     @property
     def service(self) -> str:
@@ -63,6 +68,7 @@ class Topology:
     environment: str
     cases: Sequence[Json]
     control: Path
+    keys: str = ""  # the key set of those who issue tokens
 
     @property
     def _settings(self) -> Json:
@@ -70,7 +76,7 @@ class Topology:
 
     def places(self) -> tuple[Place, ...]:
         known = (*self._declared(), *self._gateways(), *self._varied())
-        needed = [place for place in known if place.setup or self._is_needed(place.name)]
+        needed = [place for place in known if place.setup or place.helps or self._is_needed(place.name)]
         return (*needed, Place("outside", "client", sidecar=False))
 
     def _is_needed(self, name: str) -> bool:
@@ -80,12 +86,11 @@ class Topology:
     def _declared(self) -> Iterator[Place]:
         for namespace in self._settings["namespaces"]:
             for workload in namespace["workloads"]:
-                if "serves" in workload:  # for what no issue has asked for yet
-                    continue
                 yield Place(
                     namespace["namespace"],
                     workload["name"],
                     tuple(workload.get("versions", ("v1",))),
+                    helps="serves" in workload,
                     sidecar=workload.get("sidecar", True),
                     headless=workload.get("headless_service", False),
                     locality=workload.get("locality", "").replace(".", "/"),
@@ -94,7 +99,10 @@ class Topology:
 
     def _gateways(self) -> Iterator[Place]:
         for gateway in self.document["gateways"]:
-            yield Place(gateway["namespace"], gateway["name"], gateway=True, labels=gateway["labels"])
+            labels = gateway["labels"]
+            if gateway["name"] == _INGRESS:  # the label that the cases' policies select
+                labels = {**labels, "app": "ingressgateway"}
+            yield Place(gateway["namespace"], gateway["name"], gateway=True, labels=labels)
         settings = {"proxy.istio.io/config": json.dumps({"gatewayTopology": {"numTrustedProxies": 2}})}
         labels = {"istio": "ingressgateway"}
         yield Place(_GATEWAYS, _CUSTOM_GATEWAY, gateway=True, labels=labels, annotations=settings)
@@ -116,7 +124,9 @@ class Topology:
                 service=place.service,
                 version=version,
                 control=str(self.control / name),
-                ports=tuple(self._ports()),
+                ports=() if place.helps else tuple(self._ports()),
+                authorizes=_authorizes(place),
+                keys=self.keys if place.name == _KEY_SERVER else "",
                 certificate=str(self.control / "certificate.pem"),
                 key=str(self.control / "key.pem"),
                 root=str(self.control / "root.pem"),
@@ -130,7 +140,7 @@ class Topology:
                 annotations=dict(place.annotations),
                 locality=place.locality,
                 command=() if place.gateway else (sys.executable, "-m", "tests.conformance.routing_e2e.echo"),
-                ports=() if place.gateway else (_ANOTHER_HTTP_PORT,),
+                ports=() if place.gateway else (HTTP_PORT if place.helps else _ANOTHER_HTTP_PORT,),
                 env={} if place.gateway else environment,
                 gateway=place.gateway,
                 sidecar=place.sidecar,
@@ -158,26 +168,32 @@ class Topology:
             )
 
     def objects(self) -> Iterator[Json]:
-        """What stands all the time: Services, the mesh's settings, the environment's own configuration."""
-        mesh = {
-            key: value for key, value in self._settings["mesh_config"].items() if key != "extensionProviders"
-        }
-        if mesh:
-            metadata = {"name": "default"}
-            yield {
-                "apiVersion": "mesh.istio.io/v1alpha1",
-                "kind": "MeshConfig",
-                "metadata": metadata,
-                "spec": mesh,
-            }
+        """What stands all the time: Services, the environment's own configuration."""
         services = {place.service: place for place in self.places() if not place.setup}
         for number, place in enumerate(services.values(), 1):
             address = "None" if place.headless else f"10.96.0.{number}"
             yield self._service(place, address)
         yield from self._settings["baseline_config"]
+        if self.environment == "security":
+            yield _local_authorizer()
+
+    def mesh_config(self, case: Json) -> Json:
+        """The mesh's settings, with what a case wants of them."""
+        return {
+            "apiVersion": "mesh.istio.io/v1alpha1",
+            "kind": "MeshConfig",
+            "metadata": {"name": "default"},
+            "spec": {
+                **self._settings["mesh_config"],
+                "extensionProviders": [
+                    _usable(one) for one in self._settings["mesh_config"].get("extensionProviders", ())
+                ],
+                **case.get("mesh_config", {}),
+            },
+        }
 
     def _service(self, place: Place, address: str) -> Json:
-        selector = {"app": place.name.replace(" ", "-")}
+        selector = {"app": place.labels.get("app", place.name.replace(" ", "-"))}
         if place.setup:
             selector[_SETUP] = place.setup
         return {
@@ -201,6 +217,10 @@ class Topology:
                 {"name": f"port-{number}", "port": number, "targetPort": number} for number in _GATEWAY_PORTS
             )
             return
+        if place.helps:
+            yield {"name": "http", "port": HTTP_PORT}
+            yield {"name": "grpc", "port": GRPC_PORT}
+            return
         for port in self.document["ports"]:
             number = port["workload_port"] if place.headless else port["service_port"]
             if port["service_port"] > 0:
@@ -223,12 +243,61 @@ class Topology:
         )
 
 
+def _usable(provider: Json) -> Json:
+    """Of those "-local", the document says in prose only that they are like the others, beside the workload itself."""
+    if not provider["name"].endswith("-local"):
+        return provider
+    if "grpc" in provider["name"]:
+        settings = {"service": _LOCAL_AUTHORIZER, "port": GRPC_PORT}
+        return {"name": provider["name"], "envoyExtAuthzGrpc": settings}
+    # The settings of the one that is not local, which are as in Istio's test.
+    added = {
+        "x-ext-authz-additional-header-new": "additional-header-new-value",
+        "x-ext-authz-additional-header-override": "additional-header-override-value",
+    }
+    settings = {
+        "service": _LOCAL_AUTHORIZER,
+        "port": HTTP_PORT,
+        "headersToUpstreamOnAllow": ["x-ext-authz-*"],
+        "headersToDownstreamOnDeny": ["x-ext-authz-*"],
+        "includeRequestHeadersInCheck": ["x-ext-authz"],
+        "includeAdditionalHeadersInCheck": added,
+    }
+    return {"name": provider["name"], "envoyExtAuthzHttp": settings}
+
+
+def _local_authorizer() -> Json:
+    ports = [
+        {"name": "http", "number": HTTP_PORT, "protocol": "HTTP"},
+        {"name": "grpc", "number": GRPC_PORT, "protocol": "GRPC"},
+    ]
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "authorizer", "namespace": "servers"},
+        "spec": {
+            "hosts": [_LOCAL_AUTHORIZER],
+            "ports": ports,
+            "resolution": "STATIC",
+            "endpoints": [{"address": "127.0.0.1"}],
+        },
+    }
+
+
+def _authorizes(place: Place) -> str:
+    """Where it is an external authorizer: for all, or in a workload for the sidecar beside it."""
+    if place.name == _AUTHORIZER:
+        return "0.0.0.0"
+    return "127.0.0.1" if place.service == _WITH_AUTHORIZER else ""
+
+
 def setups(cases: Sequence[Json]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """The (service, annotations) that cases want, each once."""
     wanted = (
         (one["workload"], tuple(sorted(one["pod_annotation"].items())))
         for case in cases
         for one in case.get("setup", ())
+        if "pod_annotation" in one
     )
     return tuple(dict.fromkeys(wanted))
 

@@ -27,6 +27,7 @@ _KEYS: Final = frozenset(
         "remote.ip",
         "source.namespace",
         "source.principal",
+        "source.trustDomain",
         "source.serviceAccount",
         "request.auth.principal",
         "request.auth.audiences",

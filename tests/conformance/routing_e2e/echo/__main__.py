@@ -44,11 +44,22 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lo
     writer.close()
 
 
+async def _help(settings: Settings) -> None:
+    from tests.conformance.routing_e2e.echo import helpers  # what it needs costs every other workload memory
+
+    if settings.authorizes:
+        await helpers.serve_authorizer(settings.authorizes)
+    if settings.keys:
+        await helpers.serve_keys("0.0.0.0", settings.keys)
+
+
 async def _run(settings: Settings) -> None:
     log = Log()
     instance = os.environ["MIZZEN_WORKLOAD"]
     for port in settings.ports:
         await Port(settings, port, _own_address(), instance, log).listen()
+    if settings.authorizes or settings.keys:
+        await _help(settings)
     Path(settings.control).unlink(missing_ok=True)
     control = await asyncio.start_unix_server(
         lambda reader, writer: _answer(reader, writer, log), settings.control, limit=MAX_LINE_BYTES

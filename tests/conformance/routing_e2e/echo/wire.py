@@ -29,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True):
     certificate: str = ""  # paths of PEM files
     key: str = ""
     root: str = ""
+    authorizes: str = ""  # address at which it is an external authorizer; "": it is none
+    keys: str = ""  # a JSON Web Key Set that it serves; "": none
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ def http_manager(
     db: Database, scope: InboundScope, table: RouteTable, front: Front, *, http3: bool = False
 ) -> NetworkFilter:
     """Routes by discovery; the gateway's own AuthorizationPolicies hold for what comes through."""
-    policies = http_security(db, scope.namespace, scope.labels)
+    policies = http_security(db, scope.namespace, scope.labels, edge=True)
     mesh = mesh_config(db)
     dynamic_dns = resolves_names(db, outbound_scope(db, ProxyKind.GATEWAY, scope.namespace, scope.labels))
     return http_connection_manager(
