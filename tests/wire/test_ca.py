@@ -16,6 +16,7 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from mizzen.ca.authority import Authority
+from mizzen.ca.revocation import Revocations
 from mizzen.ca.server_identity import SERVER_NAME, ServedAs, ServerIdentity
 from mizzen.ca.service import METHOD, CertificatePolicy, CertificateService, Issuance
 from mizzen.ca.subject import Subject
@@ -49,6 +50,7 @@ class Daemon:
     token_key: JoinTokenKey
     now: Clock = field(default_factory=Clock)
     told: list[Issuance] = field(default_factory=list)
+    revoked: list[Revocations] = field(default_factory=lambda: [Revocations()])  # the last one holds
 
     def token(self, identity=REVIEWS, workload="", lives=timedelta(minutes=5)) -> str:
         return self.token_key.issue(JoinToken(identity, workload, self.now() + lives, "token-1"))
@@ -81,16 +83,16 @@ def subject_for(identity: SpiffeId, workload: str) -> Subject:
 
 @asynccontextmanager
 async def a_daemon(folder, admission=None):
-    now, told = Clock(), []
+    now, told, revoked = Clock(), [], [Revocations()]
     authority = an_authority(folder, now())
     token_key = JoinTokenKey.open(folder / "join-token.key", os.urandom)
-    policy = CertificatePolicy("cluster.local", subject_for, told.append)
+    policy = CertificatePolicy("cluster.local", subject_for, told.append, lambda: revoked[-1])
     service = CertificateService(authority, token_key, policy, now, admission or Admission("certificates"))
     server_identity = ServerIdentity(authority, ServedAs("cluster.local"), clock=Clock())
     server = RpcServer([service], tls=server_identity.context)
     await server.start("127.0.0.1", 0)
     try:
-        yield Daemon(folder, authority, server, token_key, now, told)
+        yield Daemon(folder, authority, server, token_key, now, told, revoked)
     finally:
         await server.close()
 
@@ -146,14 +148,37 @@ async def test_a_token_first_and_the_certificate_afterwards(daemon):
     assert int(by_certificate[1], 16) == leaf(first).serial_number
 
 
-async def test_a_csr_that_claims_to_be_somebody_else_gets_the_callers_identity(daemon):
-    claim = x509.SubjectAlternativeName(
-        [x509.UniformResourceIdentifier(str(OTHER)), x509.DNSName(SERVER_NAME)]
-    )
-    csr = a_csr(extensions=[claim, x509.BasicConstraints(True, None)])
+@pytest.mark.parametrize(
+    ("extension", "why"),
+    [
+        (x509.SubjectAlternativeName([x509.UniformResourceIdentifier(str(OTHER))]), "asks for the name"),
+        (
+            x509.SubjectAlternativeName(
+                [x509.UniformResourceIdentifier("spiffe://other/ns/bookinfo/sa/reviews")]
+            ),
+            "asks for the name",
+        ),
+        (x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), "asks for the name"),
+        (x509.BasicConstraints(True, None), "asks for a certificate of a CA"),
+    ],
+)
+async def test_a_csr_that_asks_for_more_than_its_sender_has_is_refused(daemon, extension, why):
+    csr = a_csr(extensions=[extension])
     async with daemon.client() as create:
-        response = await create(request(csr), metadata=bearer(daemon.token()), timeout=5)
-    assert identities(leaf(response)) == [str(REVIEWS)]
+        with pytest.raises(GRPCError, match=why) as refused:
+            await create(request(csr), metadata=bearer(daemon.token()), timeout=5)
+    assert refused.value.status is Status.INVALID_ARGUMENT
+
+
+async def test_a_revoked_token_and_a_revoked_identity_get_nothing(daemon):
+    async with daemon.client() as create:
+        await create(request(), metadata=bearer(daemon.token()), timeout=5)
+        daemon.revoked.append(Revocations(tokens=frozenset({"token-1"})))
+        status, words = await refusal(create, token=daemon.token())
+        assert (status, "revoked" in words) == (Status.UNAUTHENTICATED, True)
+        daemon.revoked.append(Revocations(identities=frozenset({str(REVIEWS)})))
+        status, words = await refusal(create, token=daemon.token())
+        assert (status, words) == (Status.PERMISSION_DENIED, f"{REVIEWS} is revoked")
 
 
 async def test_nothing_is_signed_without_proof(daemon):

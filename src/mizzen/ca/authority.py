@@ -70,6 +70,17 @@ class Authority:
     random_bytes: RandomBytes = field(repr=False)
     lifetimes: Lifetimes = Lifetimes()
 
+    @property
+    def current(self) -> "Authority":
+        """Itself: it never changes. (`live.LiveAuthority` does.)"""
+        return self
+
+    async def issue(
+        self, csr_pem: bytes, identity: SpiffeId, *, now: datetime, subject: Subject, ttl: timedelta
+    ) -> Issued:
+        """As `sign`."""
+        return self.sign(csr_pem, identity, now=now, subject=subject, ttl=ttl)
+
     def sign(
         self,
         csr_pem: bytes,
@@ -83,7 +94,9 @@ class Authority:
 
         Raises CsrRefusedError, AuthorityExpiredError.
         """
-        return self.certify(accepted_public_key(csr_pem), identity, now=now, subject=subject, ttl=ttl)
+        return self.certify(
+            accepted_public_key(csr_pem, identity), identity, now=now, subject=subject, ttl=ttl
+        )
 
     def certify(
         self,

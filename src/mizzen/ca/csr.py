@@ -1,8 +1,14 @@
-"""CSR policy: a CSR proves possession of a key, and nothing else that it says is used."""
+"""CSR policy: a CSR proves possession of a key, and nothing else that it says is used.
+
+One that asks for what its sender must not have is refused all the same, rather than answered with something else: somebody
+tries it out, or is mistaken about who they are.
+"""
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from mizzen.model.identity import SpiffeId
 
 _LIMIT_BYTES = 16 * 1024
 _RSA_BITS = range(2048, 8192 + 1)  # above, verifying takes long enough to be an attack
@@ -13,8 +19,10 @@ class CsrRefusedError(ValueError):
     """The CSR cannot be signed; the message says why, in words for the one who made it."""
 
 
-def accepted_public_key(csr_pem: bytes) -> CertificatePublicKeyTypes:
-    """The key that the sender of the CSR has proven to possess. Raises CsrRefusedError."""
+def accepted_public_key(csr_pem: bytes, identity: SpiffeId | None = None) -> CertificatePublicKeyTypes:
+    """The key that the sender of the CSR has proven to possess; `identity` is who the sender has proven to be, None where
+    no name may be asked for. Raises CsrRefusedError.
+    """
     if len(csr_pem) > _LIMIT_BYTES:
         raise CsrRefusedError(f"the CSR is longer than {_LIMIT_BYTES} bytes")
     try:
@@ -25,7 +33,29 @@ def accepted_public_key(csr_pem: bytes) -> CertificatePublicKeyTypes:
     _require_acceptable(key)
     if not _proves_possession(csr):
         raise CsrRefusedError("the CSR's signature is not valid: sign it with the key that it names")
+    _require_modest(csr, identity)
     return key
+
+
+def _require_modest(csr: x509.CertificateSigningRequest, identity: SpiffeId | None) -> None:
+    """No name but the sender's own, and no rights of a CA."""
+    try:
+        extensions = tuple(csr.extensions)
+    except Exception as error:  # hostile bytes once more
+        raise CsrRefusedError("the CSR's extensions cannot be read") from error
+    for extension in extensions:
+        match extension.value:
+            case x509.SubjectAlternativeName() as names:
+                for name in names:
+                    asked = f"{type(name).__name__} {name.value}"
+                    if not isinstance(name, x509.UniformResourceIdentifier) or name.value != str(identity):
+                        raise CsrRefusedError(f"the CSR asks for the name {asked}, its sender is {identity}")
+            case x509.BasicConstraints(ca=True):
+                raise CsrRefusedError("the CSR asks for a certificate of a CA")
+            case x509.KeyUsage(key_cert_sign=True) | x509.KeyUsage(crl_sign=True):
+                raise CsrRefusedError("the CSR asks for the right to sign certificates")
+            case _:
+                pass
 
 
 def _require_acceptable(key: object) -> None:

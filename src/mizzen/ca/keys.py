@@ -68,6 +68,11 @@ class PrivateKey(Secret):
         large_curve = isinstance(self._key, ec.EllipticCurvePrivateKey) and self._key.key_size > 256
         return builder.sign(self._key, hashes.SHA384() if large_curve else hashes.SHA256())
 
+    def request(self) -> bytes:
+        """A CSR, PEM, that asks for no names."""
+        builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
     def reveal_pem(self) -> bytes:
         """The key itself, unencrypted, for a file or memory that belongs to the owner alone."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

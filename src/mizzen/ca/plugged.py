@@ -30,6 +30,7 @@ from mizzen.ca.files import StateError, cannot_write, read_private, read_public,
 from mizzen.ca.keys import PrivateKey
 
 KEY, CERTIFICATE, CHAIN, ROOTS = "ca-key.pem", "ca-cert.pem", "cert-chain.pem", "root-cert.pem"
+_ROOT_NAME = "Mizzen root CA"
 _ROOT_LIFETIME = timedelta(days=3650)
 _LONGEST_CHAIN = 8
 
@@ -53,7 +54,7 @@ def open_authority(
     except OSError as error:
         raise cannot_write(folder, error) from error
     if not present:
-        write_private_folder(folder, _self_signed_root(trust_domain, now, random_bytes))
+        write_private_folder(folder, self_signed_root(trust_domain, now, random_bytes))
     elif missing := {KEY, CERTIFICATE, ROOTS} - present:
         raise StateError(
             f"{folder} lacks {' and '.join(sorted(missing))}",
@@ -62,12 +63,19 @@ def open_authority(
     return _load(folder, now, random_bytes, lifetimes or Lifetimes())
 
 
-def _self_signed_root(trust_domain: str, now: datetime, random_bytes: RandomBytes) -> dict[str, bytes]:
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Whether Mizzen made this root itself."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return certificate.issuer == certificate.subject and [name.value for name in names] == [_ROOT_NAME]
+
+
+def self_signed_root(trust_domain: str, now: datetime, random_bytes: RandomBytes) -> dict[str, bytes]:
+    """The files of a new root, by name."""
     key = PrivateKey.generate()
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, trust_domain[:64]),
-            x509.NameAttribute(NameOID.COMMON_NAME, "Mizzen root CA"),
+            x509.NameAttribute(NameOID.COMMON_NAME, _ROOT_NAME),
         ]
     )
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())

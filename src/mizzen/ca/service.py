@@ -6,16 +6,20 @@ subject; a token that is bound to a workload decides it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 
-from mizzen.ca.authority import Authority, AuthorityExpiredError, Issued
+from mizzen.ca.authority import AuthorityExpiredError, Issued, Lifetimes
 from mizzen.ca.csr import CsrRefusedError
+from mizzen.ca.external import SigningFailedError
+from mizzen.ca.files import StateError
+from mizzen.ca.revocation import Revocations
 from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import JoinTokenKey, TokenRefusedError
 from mizzen.model.identity import SpiffeId
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 WORKLOAD_NAME = "WorkloadName"  # the key in the request's metadata
+_log = logging.getLogger("mizzen")
 _BEARER = "bearer "
 _LONGEST_WAIT_SECONDS = 10.0
 
@@ -54,24 +59,36 @@ class Issuance:
     expires: datetime
 
 
+class Signer(Protocol):
+    """Makes certificates: `Authority`, `LiveAuthority` or `ExternalSigner`."""
+
+    @property
+    def lifetimes(self) -> Lifetimes: ...
+
+    async def issue(
+        self, csr_pem: bytes, identity: SpiffeId, *, now: datetime, subject: Subject, ttl: timedelta
+    ) -> Issued: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CertificatePolicy:
     """What the daemon decides for the service.
 
     `subject_for(identity, workload)` gives the telemetry of a registered workload; an empty Subject where it knows
-    none of that name, namespace and service account. `issued` is told of every certificate.
+    none of that name, namespace and service account. `issued` is told of every certificate. Who is `revoked` gets none.
     """
 
     trust_domain: str
     subject_for: Callable[[SpiffeId, str], Subject]
     issued: Callable[[Issuance], None]
+    revoked: Callable[[], Revocations] = Revocations
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateService:
     """A handler for RpcServer."""
 
-    authority: Authority
+    authority: Signer
     token_key: JoinTokenKey
     policy: CertificatePolicy
     clock: Callable[[], datetime]
@@ -85,10 +102,12 @@ class CertificateService:
         """Raises GRPCError with words for the caller's log: grpclib sends them as the status."""
         peer, now = peer_of(stream), self.clock()
         caller = self._authenticate(stream.metadata or {}, peer, now)
+        if self.policy.revoked().covers(caller.identity):
+            raise GRPCError(Status.PERMISSION_DENIED, f"{caller.identity} is revoked")
         request = await _received(stream)
         caller = _with_workload(caller, request)
         async with self.admission.turn(str(caller.identity), now.timestamp()):
-            issued = self._sign(caller, request, now)
+            issued = await self._sign(caller, request, now)
         certificate = issued.certificate
         self.policy.issued(Issuance(caller, certificate.serial_number, certificate.not_valid_after_utc))
         await stream.send_message(api.IstioCertificateResponse(cert_chain=issued.pem_chain()))
@@ -100,7 +119,12 @@ class CertificateService:
         if isinstance(bearer, str) and bearer.lower().startswith(_BEARER):
             text = bearer[len(_BEARER) :].strip()
             try:
-                token = self.token_key.verify(text, trust_domain=self.policy.trust_domain, now=now)
+                token = self.token_key.verify(
+                    text,
+                    trust_domain=self.policy.trust_domain,
+                    now=now,
+                    revoked=self.policy.revoked().tokens,
+                )
             except TokenRefusedError as error:
                 refused = str(error)
             else:
@@ -125,7 +149,7 @@ class CertificateService:
             raise GRPCError(Status.UNAUTHENTICATED, "the client certificate has expired: show a join token")
         return Caller(identity, "", f"certificate {peer.serial}")
 
-    def _sign(self, caller: Caller, request: "IstioCertificateRequest", now: datetime) -> Issued:
+    async def _sign(self, caller: Caller, request: "IstioCertificateRequest", now: datetime) -> Issued:
         seconds = request.validity_duration
         if seconds < 0:
             raise GRPCError(
@@ -134,7 +158,7 @@ class CertificateService:
         longest = self.authority.lifetimes.maximum
         ttl = timedelta(seconds=seconds) if seconds < longest.total_seconds() else longest
         try:
-            return self.authority.sign(
+            return await self.authority.issue(
                 request.csr.encode(),
                 caller.identity,
                 now=now,
@@ -147,6 +171,9 @@ class CertificateService:
             raise GRPCError(
                 Status.FAILED_PRECONDITION, f"{error}: the mesh's operator must renew it"
             ) from None
+        except (SigningFailedError, StateError) as error:
+            _log.warning("no certificate for %s: %s", caller.identity, error)
+            raise GRPCError(Status.UNAVAILABLE, "the external CA gave no certificate: try again") from None
 
 
 async def _received(stream: "_Stream") -> "IstioCertificateRequest":

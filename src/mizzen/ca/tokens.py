@@ -10,6 +10,7 @@ spellings of the same bytes are two tokens, of which one is refused.
 import base64
 import hmac
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,8 +87,10 @@ class JoinTokenKey(Secret):
         signed = _VERSION + b"." + _encoded(payload)
         return (signed + b"." + self._mac(signed)).decode()
 
-    def verify(self, text: str, *, trust_domain: str, now: datetime) -> JoinToken:
-        """What the token says, if this key signed it and it still holds. Raises TokenRefusedError."""
+    def verify(
+        self, text: str, *, trust_domain: str, now: datetime, revoked: Collection[str] = ()
+    ) -> JoinToken:
+        """What the token says, if this key signed it and it still holds. `revoked` are IDs. Raises TokenRefusedError."""
         raw = text.encode(errors="replace")
         signed, dot, mac = raw.rpartition(b".")
         if len(raw) > _LIMIT_BYTES or not dot or not signed.startswith(_VERSION + b"."):
@@ -103,6 +106,8 @@ class JoinTokenKey(Secret):
             raise TokenRefusedError(
                 f"the join token expired at {token.expires:%Y-%m-%d %H:%M:%S} UTC: make a new one"
             )
+        if token.token_id in revoked:
+            raise TokenRefusedError("the join token is revoked: ask for a new one")
         return token
 
     def _mac(self, signed: bytes) -> bytes:

@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
+from mizzen.ca.live import Watching
 from mizzen.daemon.key_sets import parse_networks
 from mizzen.daemon.lock import state_folder
 from mizzen.daemon.settings import Settings
@@ -115,6 +118,19 @@ def _parser() -> argparse.ArgumentParser:
         help="longest life of a workload's certificate",
     )
     parser.add_argument(
+        "--ca-command",
+        default="",
+        metavar="COMMAND",
+        help="a command that signs certificates in the place of Mizzen's own CA",
+    )
+    parser.add_argument(
+        "--ca-margin",
+        type=int,
+        default=300,
+        metavar="SECONDS",
+        help="how much longer than a certificate lives a step of a root's rotation lasts",
+    )
+    parser.add_argument(
         "--allow-key-address",
         action="append",
         default=[],
@@ -148,6 +164,8 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         admin_hosts=tuple(parsed.admin_host),
         trust_domain=parsed.trust_domain,
         certificate_ttl_seconds=parsed.certificate_ttl,
+        ca_command=tuple(shlex.split(parsed.ca_command)),
+        ca_watching=Watching(margin=timedelta(seconds=parsed.ca_margin)),
         key_addresses=parse_networks(parsed.allow_key_address),
         names=tuple(parsed.name),
     )

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from mizzen.ca.revocation import Revocations
 from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, ViewKey, admit
 from mizzen.daemon.views import View, Views
 from mizzen.derive.proxies import proxy_view
 from mizzen.incremental import Database, Failure, Observed
 from mizzen.model.proxy import ProxyView
 from mizzen.rpc.peer import Peer
-from mizzen.xds.catalog import Node
+from mizzen.xds.catalog import Node, Rejected
 from mizzen.xds.resource import Snapshot
 
 
@@ -47,10 +48,12 @@ class MeshCatalog:
         db: Database,
         *,
         register: Callable[[UnregisteredError], None] = lambda _unknown: None,
+        revoked: Callable[[], Revocations] = Revocations,
     ) -> None:
-        """`register` hears of proxies whose workload is not registered. It may raise Rejected."""
+        """`register` hears of proxies whose workload is not registered. It may raise Rejected. Who is `revoked` is refused."""
         self._db = db
         self._register = register
+        self._revoked = revoked
         self._views = Views(db)
         self._sessions: dict[Session, None] = {}
         self._by_view: defaultdict[View, dict[Session, None]] = defaultdict(dict)
@@ -74,8 +77,12 @@ class MeshCatalog:
         try:
             proxy = admit(self._db, peer, node)
         except UnregisteredError as unknown:
+            if self._revoked().covers(unknown.identity):
+                raise Rejected(f"{unknown.identity} is revoked") from None
             self._register(unknown)
             raise
+        if self._revoked().covers(proxy.identity):
+            raise Rejected(f"{proxy.identity} is revoked")
         view = self._db.value(proxy_view, *proxy.view_key)
         assert view is not None, "admit() found its workload"
         session = Session(self, proxy, self._views.acquire(view))

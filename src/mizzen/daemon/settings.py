@@ -1,8 +1,10 @@
 """What the daemon is started with. Configuration that changes while it runs is YAML (MeshConfig), not settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+
+from mizzen.ca.live import Watching
 
 Network = IPv4Network | IPv6Network
 
@@ -27,6 +29,10 @@ class Settings:
     admin_hosts: tuple[str, ...] = ()
     trust_domain: str = ""  # "": MeshConfig's at the start, else cluster.local
     certificate_ttl_seconds: int = 24 * 3600
+    ca_command: tuple[
+        str, ...
+    ] = ()  # an external CA (ca/external.py); (): Mizzen's own, or one that is plugged in
+    ca_watching: Watching = field(default_factory=Watching)
     key_addresses: tuple[Network, ...] = ()  # where key sets are fetched though it is refused by default
     names: tuple[str, ...] = ()  # further names and addresses in the daemon's certificate
 

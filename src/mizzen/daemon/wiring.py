@@ -19,8 +19,10 @@ from mizzen.admin.scrape import TrafficScraper
 from mizzen.admin.server import AdminServer
 from mizzen.analysis.live import LiveAnalysis
 from mizzen.ca.authority import Lifetimes
-from mizzen.ca.plugged import open_authority
-from mizzen.ca.server_identity import ServedAs, ServerIdentity
+from mizzen.ca.external import ExternalSigner, SigningFailedError
+from mizzen.ca.live import LiveAuthority
+from mizzen.ca.revocation import Revocations
+from mizzen.ca.server_identity import RemotelySigned, ServedAs, ServerIdentity
 from mizzen.ca.service import CertificatePolicy, CertificateService, Issuance
 from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import KEY_FILE, JoinTokenKey
@@ -39,6 +41,7 @@ from mizzen.daemon.presence import Presence
 from mizzen.daemon.refresher import Refresher
 from mizzen.daemon.registration import FOLDER, Registrar
 from mizzen.daemon.settings import Settings
+from mizzen.daemon.standing import Standing
 from mizzen.daemon.status import DaemonStatus, Sources
 from mizzen.daemon.store import Store
 from mizzen.daemon.targets import ScrapeTargets
@@ -100,10 +103,13 @@ class Daemon:
 
         own_name = clocks.random_bytes(8).hex()
         self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
-        self._catalog = MeshCatalog(self._db, register=Registrar(self._db, members, own_name).register)
+        self._authority = self._open_authority()
+        registrar = Registrar(self._db, members, own_name)
+        self._catalog = MeshCatalog(self._db, register=registrar.register, revoked=self._revoked)
         self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
         self._shed = Overload(self._registry, clocks.monotonic, _log.warning).shed
         self._discovery = DiscoveryService(self._catalog, self._delivery, shed=self._shed)
+        self._standing = Standing(self._catalog, self._revoked, self._discovery.end, clocks.epoch)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
         self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
         self._analyser.request()
@@ -160,24 +166,39 @@ class Daemon:
             registry=self._registry,
         )
 
+    def _open_authority(self) -> "LiveAuthority | ExternalSigner":
+        settings, clocks = self._settings, self._clocks
+        folder = settings.shared / "ca"
+        if settings.ca_command:
+            return ExternalSigner(settings.ca_command, folder, _lifetimes(settings))
+        return LiveAuthority(
+            folder,
+            self._trust_domain,
+            _lifetimes(settings),
+            partial(shared_folder, settings.shared),
+            clock=clocks.wall,
+            random_bytes=clocks.random_bytes,
+            watching=settings.ca_watching,
+        )
+
+    def _revoked(self) -> Revocations:
+        return self._authority.revocations
+
     def _build_rpc(self) -> RpcServer:
         settings, clocks = self._settings, self._clocks
         with shared_folder(settings.shared) as shared:
-            authority = open_authority(
-                shared / "ca",
-                self._trust_domain,
-                now=clocks.wall(),
-                random_bytes=clocks.random_bytes,
-                lifetimes=_lifetimes(settings),
-            )
             token_key = JoinTokenKey.open(shared / KEY_FILE, clocks.random_bytes)
-        policy = CertificatePolicy(self._trust_domain, self._subject_for, _log_issuance)
+        policy = CertificatePolicy(self._trust_domain, self._subject_for, _log_issuance, self._revoked)
         admission = Admission("certificates", shed=self._shed)
-        certificates = CertificateService(authority, token_key, policy, clocks.wall, admission)
+        certificates = CertificateService(self._authority, token_key, policy, clocks.wall, admission)
         served_as = _served_as(self._trust_domain, (settings.listen_host, *settings.names))
-        identity = ServerIdentity(authority, served_as, clock=clocks.wall)
+        self._identity: ServerIdentity | RemotelySigned
+        if isinstance(self._authority, ExternalSigner):
+            self._identity = RemotelySigned(self._authority, served_as, clock=clocks.wall)
+        else:
+            self._identity = ServerIdentity(self._authority, served_as, clock=clocks.wall)
         health = HealthService(self._db, self._report_health, clock=clocks.monotonic, shed=self._shed)
-        return RpcServer([self._discovery, certificates, health], tls=identity.context, shed=self._shed)
+        return RpcServer([self._discovery, certificates, health], tls=self._identity.context, shed=self._shed)
 
     def _build_status(self) -> DaemonStatus:
         clocks = self._clocks
@@ -203,6 +224,8 @@ class Daemon:
         """Serve until cancelled. Raises UserError where an address is taken."""
         settings = self._settings
         try:
+            if isinstance(self._identity, RemotelySigned):
+                await self._first_certificate(self._identity)
             try:
                 await self._rpc.start(settings.listen_host, settings.listen_port)
             except ListenError as error:
@@ -218,6 +241,10 @@ class Daemon:
                 tasks.create_task(self._follow_source())
                 tasks.create_task(self._refresher.run())
                 tasks.create_task(self._keys.run())
+                tasks.create_task(self._authority.run())
+                tasks.create_task(self._standing.run())
+                if isinstance(self._identity, RemotelySigned):
+                    tasks.create_task(self._identity.run())
                 tasks.create_task(self._analyser.run())
                 tasks.create_task(self._scraper.run())
                 tasks.create_task(self._collector.run())
@@ -226,6 +253,13 @@ class Daemon:
         finally:
             await self._admin.close()
             await self._rpc.close()
+
+    @staticmethod
+    async def _first_certificate(identity: RemotelySigned) -> None:
+        try:
+            await identity.renew()
+        except SigningFailedError as error:
+            raise UserError(str(error), "correct --ca-command") from error
 
     async def _follow_source(self) -> None:
         async for change in self._source.changes():

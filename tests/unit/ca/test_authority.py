@@ -62,10 +62,32 @@ claimed_subjects = st.lists(
 )
 
 
+def asks_too_much(extension) -> bool:
+    match extension:
+        case x509.SubjectAlternativeName() as names:
+            return any(name != x509.UniformResourceIdentifier(str(REVIEWS)) for name in names)
+        case x509.BasicConstraints():
+            return extension.ca
+        case x509.KeyUsage():
+            return extension.key_cert_sign or extension.crl_sign
+        case _:
+            return False
+
+
+def test_a_csr_may_ask_for_its_senders_own_name(authority):
+    own = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(str(REVIEWS))])
+    assert authority.sign(a_csr(extensions=[own]), REVIEWS, now=NOW).identity == REVIEWS
+
+
 @given(subject=claimed_subjects, extensions=claimed_extensions)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_csr_claims_the_certificate_carries_the_callers_identity(authority, subject, extensions):
+    """Or there is none: what asks for another name, or for the rights of a CA, is refused."""
     csr = a_csr(subject=subject, extensions=extensions)
+    if any(asks_too_much(one) for one in extensions):
+        with pytest.raises(CsrRefusedError):
+            authority.sign(csr, REVIEWS, now=NOW)
+        return
     issued = authority.sign(csr, REVIEWS, subject=Subject(workload="reviews-v1"), now=NOW)
     certificate = issued.certificate
     assert list(extension(certificate, x509.SubjectAlternativeName).value) == [
