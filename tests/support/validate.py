@@ -36,6 +36,7 @@ def validate(resources: Iterable[DiscoveryResource]) -> str:
             port += 1
             static.listeners.append(_route_listener(RouteConfiguration.FromString(item.body), port))
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "audit").mkdir()
         file = Path(folder) / "bootstrap.pb"
         file.write_bytes(bootstrap.SerializeToString())
         done = subprocess.run(
@@ -44,6 +45,7 @@ def validate(resources: Iterable[DiscoveryResource]) -> str:
             text=True,
             timeout=60,
             check=False,
+            cwd=folder,  # where it makes the files of logs
         )
     if done.returncode == 0:
         return ""

@@ -34,6 +34,7 @@ _STATS: Final = (
     {"prefix": "server."},
     {"prefix": "cluster_manager."},
     {"prefix": "listener_manager."},
+    {"exact": "filesystem.write_failed"},  # lines of the audit log that were lost
     {"prefix": f"cluster.{XDS_CLUSTER}."},
     {"prefix": f"cluster.{SDS_CLUSTER}."},
     {"suffix": ".downstream_cx_active"},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mizzen.agent import ports
+from mizzen.agent.audit import FOLDER, AuditLog
 from mizzen.agent.bootstrap import bootstrap_text, build_bootstrap, write_bootstrap
 from mizzen.agent.capture import AGENT_MARK, capture
 from mizzen.agent.certificates import Certificates
@@ -60,6 +61,7 @@ class Agent:
         )
         self._certificates = Certificates(settings, daemons, self._publish)
         self._admin = EnvoyAdmin(Path(ADMIN_SOCKET))
+        self._audit = AuditLog(settings.audit_dir or Path(FOLDER), self._admin, self._uid)
         self._readiness = Readiness(
             self._admin, lambda: self._credentials is not None, lambda: self._names.table is not None
         )
@@ -102,6 +104,7 @@ class Agent:
                     self._health.run(),
                     self._names.run(),
                     self._watch(),
+                    self._audit.run(),
                 )
             ]
             running.push_async_callback(cancel, *tasks)
@@ -120,6 +123,7 @@ class Agent:
         write_bootstrap(self._bootstrap, Path(BOOTSTRAP_FILE), self._uid)
         secrets = await serve_secrets(self._secrets, private_socket(Path(SDS_SOCKET), self._uid))
         running.push_async_callback(secrets.close)
+        self._audit.prepare()
         self._envoy.start()
         running.push_async_callback(self._envoy.stop)
         await self._http.start(self._settings.address, ports.STATUS)

@@ -73,6 +73,7 @@ class Settings:
     root_cert: Path
     token_file: Path | None
     state_dir: Path
+    audit_dir: Path | None  # None: "audit" in the state folder
     interception: Interception
     capture: CaptureOptions
     capture_backend: Backend
@@ -183,6 +184,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--kind", type=Kind, default=Kind.SIDECAR, choices=list(Kind), metavar="sidecar|gateway")
     _add_daemons(add)
     add("--state-dir", required=True, type=_path, metavar="DIR", help="a folder for this workload alone")
+    add(
+        "--audit-dir",
+        type=_path,
+        metavar="DIR",
+        help="a folder for this workload's audit log alone, which Envoy's user can reach (default: audit in the state folder)",
+    )
     add(
         "--interception", type=Interception, choices=list(Interception), metavar="redirect|tproxy|none",
         help="default: redirect for a sidecar, none for a gateway",

@@ -85,6 +85,10 @@ class Layout:
     def token(self, instance: str) -> Path:
         return self.private / "tokens" / instance
 
+    def audit(self, instance: str, *, mounted: bool) -> Path:
+        """As the agent sees it: Envoy's user may be unable to pass the folders above the lab's state."""
+        return (self.private if mounted else self.state) / "audit" / instance
+
     def agent(self, instance: str) -> Path:
         return self.private / "agents" / instance
 
@@ -130,6 +134,7 @@ def agent_command(plan: Plan, layout: Layout, instance: Instance, own_address: s
         "--root-cert": str(layout.root_certificate),
         "--token-file": str(layout.token(instance.name)),
         "--state-dir": str(layout.agent(instance.name)),
+        "--audit-dir": str(layout.audit(instance.name, mounted=plan.isolation.processes)),
         "--trust-domain": plan.trust_domain,
         "--envoy": str(envoy_path()),
         **_capture_options(plan, workload),

@@ -41,8 +41,12 @@ def _enter(plan: Plan) -> Network:
         kernel.unshare(kernel.CLONE_NEWNS)
         mounts.mount_own_processes()
         mounts.mount_sockets(private)
-    for folder in ("tokens", "agents"):
+    for folder in ("tokens", "agents", "audit"):
         (private / folder).mkdir(mode=0o711)
+    audit = Path(plan.state) / "audit"
+    audit.mkdir(mode=0o711, exist_ok=True)
+    if isolation.processes:
+        mounts.mount_folder(audit, private / "audit")
     if not isolation.network:
         return LoopbackNetwork(plan.network)
     kernel.unshare(kernel.CLONE_NEWNET)

@@ -21,6 +21,11 @@ def mount_sockets(folder: Path) -> None:
     kernel.mount("tmpfs", str(folder), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0711")
 
 
+def mount_folder(source: Path, target: Path) -> None:
+    """A folder of the host where processes of the lab reach it, whatever is closed on the way to it."""
+    kernel.mount(str(source), str(target), flags=kernel.MS_BIND)
+
+
 def mount_resolver(folder: Path, name_server: str, hosts: str = _HOSTS) -> None:
     """Names are asked at the lab's own server; where there is a sidecar it answers instead. A file that the host lacks is
     left out.

@@ -74,6 +74,7 @@ MESSAGES = {
     "DownstreamTlsContext": _TRANSPORT_SOCKETS + "tls.v3.DownstreamTlsContext",
     "DynamicForwardProxy": _FILTERS + "http.dynamic_forward_proxy.v3.FilterConfig",
     "DynamicForwardProxyCluster": "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
+    "ExpressionFilter": "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
     "FileAccessLog": "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     "GrpcWeb": _FILTERS + "http.grpc_web.v3.GrpcWeb",
     "HTTPFault": _FILTERS + "http.fault.v3.HTTPFault",

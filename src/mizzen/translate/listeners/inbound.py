@@ -36,6 +36,7 @@ from mizzen.proto.api import (
     RouteConfiguration,
 )
 from mizzen.translate import names
+from mizzen.translate.audit import audit_logs
 from mizzen.translate.built import Built, Origin, built, pack
 from mizzen.translate.clusters.inbound import TPROXY_MARK
 from mizzen.translate.http_filters.cors import cors_filter
@@ -220,7 +221,7 @@ def _http_filters(db: Database, scope: InboundScope, target: "_Target") -> list[
         f"inbound_{ANY_ADDRESS}_{target.port}",
         inline_routes(routes),
         [*security, *grpc_web, cors_filter(), fault_filter()],
-        metrics=[denied_metrics()],
+        metrics=[denied_metrics(), *audit_logs(db, scope.namespace, scope.labels, http=True)],
         # Istio's setting: the caller's certificate is appended to what a gateway in front forwarded.
         client_certificate="APPEND_FORWARD",
     )
@@ -229,4 +230,5 @@ def _http_filters(db: Database, scope: InboundScope, target: "_Target") -> list[
 
 def _stream_filters(db: Database, scope: InboundScope, target: "_Target") -> list[NetworkFilter]:
     security = stream_security(db, scope.namespace, scope.labels)
-    return [*security, tcp_proxy(mesh_config(db), target.cluster, target.cluster)]
+    audits = audit_logs(db, scope.namespace, scope.labels, http=False)
+    return [*security, tcp_proxy(mesh_config(db), target.cluster, target.cluster, logs=audits)]

@@ -171,9 +171,10 @@ def tcp_proxy(
     cluster: str,
     weights: Sequence[tuple[str, int]] = (),
     settings: Mapping[str, Any] = EMPTY,
+    logs: Sequence[AccessLog] = (),
 ) -> NetworkFilter:
-    """Plain TCP to one cluster, or to several by weight. `settings` are further fields of Envoy's TcpProxy."""
-    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=access_logs(mesh), **settings)
+    """Plain TCP to one cluster, or to several by weight. `settings` are further fields of Envoy's TcpProxy, `logs` further logs."""
+    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=[*access_logs(mesh), *logs], **settings)
     if len(weights) > 1:
         for name, weight in weights:
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)

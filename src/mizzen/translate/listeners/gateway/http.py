@@ -9,6 +9,7 @@ from mizzen.derive.scope import outbound_scope
 from mizzen.incremental import Database
 from mizzen.model.proxy import ProxyKind
 from mizzen.proto.api import NetworkFilter
+from mizzen.translate.audit import audit_logs
 from mizzen.translate.dynamic_dns import resolves_names
 from mizzen.translate.gateway_routes import RouteTable, route_name
 from mizzen.translate.listeners.network import ads_routes, http_connection_manager, outbound_http_filters
@@ -42,7 +43,11 @@ def http_manager(
         front.stat_prefix,
         ads_routes(route_name(db, scope, table)),
         [*policies, *outbound_http_filters(grpc_web=True, dynamic_dns=mesh if dynamic_dns else None)],
-        metrics=[source_metrics("http"), *([denied_metrics()] if policies else [])],
+        metrics=[
+            source_metrics("http"),
+            *([denied_metrics()] if policies else []),
+            *audit_logs(db, scope.namespace, scope.labels, http=True),
+        ],
         edge=True,
         client_certificate=front.client_certificate,
         trusted_hops=front.topology.num_trusted_proxies,
