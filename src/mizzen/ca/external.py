@@ -71,6 +71,11 @@ class ExternalSigner:
             except StateError as error:
                 _log.error("revocations stay as they were: %s", error)
 
+    @property
+    def expires(self) -> datetime:
+        """When the first of its roots ends; what is between, the command alone knows."""
+        return min(root.not_valid_after_utc for root in self.roots())
+
     def roots(self) -> tuple[x509.Certificate, ...]:
         """Raises StateError."""
         path = self.folder / ROOTS

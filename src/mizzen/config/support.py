@@ -35,7 +35,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "spec.servers[].port.targetPort",
             "spec.servers[].defaultEndpoint",
         ),
-        "AuthorizationPolicy": ("spec.action=CUSTOM", "spec.provider", "spec.targetRef", "spec.targetRefs"),
         "HTTPRoute": (
             "spec.hostnames",
             "spec.parentRefs[].sectionName",
@@ -65,7 +64,12 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
                 " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
-                " extensionProviders defaultProviders",
+                " defaultProviders",
+            ),
+            *_under(
+                "spec.extensionProviders[]",
+                "zipkin lightstep datadog stackdriver opencensus skywalking opentelemetry prometheus"
+                " envoyFileAccessLog envoyHttpAls envoyTcpAls envoyOtelAls sds",
             ),
             *_under(
                 "spec.defaultConfig",
@@ -84,7 +88,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 NO_EFFECT: frozenset[str] = frozenset(
     (
-        "RequestAuthentication",
         "Telemetry",
         "WasmPlugin",
         "TrafficExtension",

@@ -117,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="longest life of a workload's certificate",
     )
+    _add_security(parser)
+    parser.add_argument("--debug", action="store_true", help="log more")
+    return parser
+
+
+def _add_security(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca-command",
         default="",
@@ -137,8 +143,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CIDR",
         help="fetch key sets of RequestAuthentications also from these loopback, link-local or metadata addresses; repeatable",
     )
-    parser.add_argument("--debug", action="store_true", help="log more")
-    return parser
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:

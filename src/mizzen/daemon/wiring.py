@@ -145,6 +145,10 @@ class Daemon:
                 lambda: self._refresher.waiting_seconds,
             ),
             (
+                Gauge("mizzen_ca_expiry_timestamp_seconds", "When the CA ends.", registry=registry),
+                self._ca_expires,
+            ),
+            (
                 Gauge("mizzen_waiting_proxies", "Proxies that wait for a turn.", registry=registry),
                 lambda: self._discovery.waiting,
             ),
@@ -180,6 +184,9 @@ class Daemon:
             random_bytes=clocks.random_bytes,
             watching=settings.ca_watching,
         )
+
+    def _ca_expires(self) -> float:
+        return self._authority.expires.timestamp()
 
     def _revoked(self) -> Revocations:
         return self._authority.revocations

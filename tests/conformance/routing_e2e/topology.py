@@ -12,7 +12,7 @@ import msgspec
 
 from mizzen.lab.definition import LabDefinition, Workload
 from tests.conformance.routing_e2e.credentials import pem
-from tests.conformance.routing_e2e.echo.helpers import GRPC_PORT, HTTP_PORT
+from tests.conformance.routing_e2e.echo.authorizer import GRPC_PORT, HTTP_PORT
 from tests.conformance.routing_e2e.echo.wire import PortSettings, Settings
 
 Json = Any

@@ -129,4 +129,5 @@ def test_what_is_set_for_one_proxy():
     (limit,) = document["overload_manager"]["resource_monitors"]
     assert limit["typed_config"]["max_active_downstream_connections"] == "7"
     (layer,) = document["layered_runtime"]["layers"]
-    assert layer["static_layer"] == {"a.share": 0.5, "b.on": True, "c.text": "hello"}
+    fragments = {"envoy.reloadable_features.http_reject_path_with_fragment": False}  # they are cut off
+    assert layer["static_layer"] == {"a.share": 0.5, "b.on": True, "c.text": "hello", **fragments}

@@ -33,12 +33,6 @@ CASES = {
         "networking.istio.io/v1",
         [("MZ0101", 8, 36, "spec.subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting")],
     ),
-    "a value": (
-        "AuthorizationPolicy",
-        "  action: CUSTOM\n  provider: {name: x}\n  rules: [{}]\n",
-        SECURITY,
-        [("MZ0102", 5, 11, "CUSTOM for spec.action"), ("MZ0101", 6, 3, "spec.provider")],
-    ),
     "a value in any case": (
         "Gateway",
         "  servers:\n  - {port: {number: 80, name: a, protocol: hbone}, hosts: ['*']}\n",
@@ -49,7 +43,7 @@ CASES = {
         "MeshConfig",
         "  extensionProviders: [{name: x, prometheus: {}}]\n  rootNamespace: root\n",
         MESH,
-        [("MZ0101", 5, 3, "spec.extensionProviders")],
+        [("MZ0101", 5, 34, "spec.extensionProviders[0].prometheus")],
     ),
     "settings, with and without a type": (
         "MeshConfig",

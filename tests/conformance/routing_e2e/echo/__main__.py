@@ -45,12 +45,14 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lo
 
 
 async def _help(settings: Settings) -> None:
-    from tests.conformance.routing_e2e.echo import helpers  # what it needs costs every other workload memory
+    from tests.conformance.routing_e2e.echo import (
+        authorizer,  # what it needs costs every other workload memory
+    )
 
     if settings.authorizes:
-        await helpers.serve_authorizer(settings.authorizes)
+        await authorizer.serve_authorizer(settings.authorizes)
     if settings.keys:
-        await helpers.serve_keys("0.0.0.0", settings.keys)
+        await authorizer.serve_keys("0.0.0.0", settings.keys)
 
 
 async def _run(settings: Settings) -> None:
