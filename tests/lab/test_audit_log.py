@@ -119,7 +119,8 @@ def test_each_decision_with_who_what_and_why(lab: Lab) -> None:
 
     assert lab.request("caller", "http://web/secrets/1")[0] == 403
     denied = awaited(lab, path="/secrets/1")
-    assert (denied["verdict"], denied["policy"]) == ("denied", "ns[shop]-policy[no-secrets]-rule[0]")
+    assert denied["verdict"] == "denied"
+    assert denied["details"] == "rbac_access_denied_matched_policy[ns[shop]-policy[no-secrets]-rule[0]]"
 
     assert lab.request("stranger", "http://web/open2")[0] == 403
     nobody = awaited(lab, path="/open2")

@@ -101,5 +101,5 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
         caller.removeprefix("spiffe://"),
         f"{one.get('namespace', '')}/{one.get('workload', '')}",
         request or f"connection to {one.get('address', '')}",
-        str(one.get("policy") or one.get("details", "")),
+        str(one.get("policy") or one.get("details", "")).removeprefix("rbac_access_denied_matched_policy"),
     )

@@ -138,7 +138,9 @@ class KeySets:
                         tasks.create_task(self._refresh(source, one, slots))
                 pause = min((one.due - now for one in self._watched.values() if not one.busy), default=3600.0)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(pause, 0.05))
+                    # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
+                    async with asyncio.timeout(max(pause, 0.05)):
+                        await self._wake.wait()
 
     async def _refresh(self, source: KeySource, one: _Watched, slots: asyncio.Semaphore) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.derive.authorization import policies_for
 from mizzen.derive.inputs import BY_KIND, RESOURCES
+from mizzen.derive.request_authentication import request_authentications
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.proto.api import AccessLog, ExpressionFilter, FileAccessLog
@@ -41,7 +42,7 @@ def allowed_share(db: Database) -> int:
 
 def audit_logs(db: Database, namespace: str, labels: FrozenMap[str, str], *, http: bool) -> list[AccessLog]:
     """Of the chains of a workload for which some policy holds."""
-    if not policies_for(db, namespace, labels):
+    if not policies_for(db, namespace, labels) and not request_authentications(db, namespace, labels):
         return []
     by = _HTTP_RBAC if http else _STREAM_RBAC
     denied, allowed = _HTTP if http else _STREAM
@@ -76,9 +77,17 @@ def _where(expression: str) -> dict[str, Any]:
     }
 
 
-# An external authorizer that denies leaves a flag.
+# An external authorizer that denies leaves a flag; a token that is refused, a reason.
 _HTTP = (
-    {"or_filter": {"filters": [_result("denied"), {"response_flag_filter": {"flags": ["UAEX"]}}]}},
+    {
+        "or_filter": {
+            "filters": [
+                _result("denied"),
+                {"response_flag_filter": {"flags": ["UAEX"]}},
+                _where("response.code_details.startsWith('jwt_authn_access_denied')"),
+            ]
+        }
+    },
     _result("allowed"),
 )
 # Of connections Envoy keeps no result, but the reason why it ended them.
@@ -90,7 +99,6 @@ def _log(verdict: str, http: bool, by: str, which: dict[str, Any]) -> AccessLog:
     fields = {
         "time": "%START_TIME%",
         "verdict": verdict,
-        "policy": f"%DYNAMIC_METADATA({by}:enforced_effective_policy_id)%",
         "details": "%RESPONSE_CODE_DETAILS%" if http else "%CONNECTION_TERMINATION_DETAILS%",
         "caller": "%DOWNSTREAM_PEER_URI_SAN%",
         "caller_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
@@ -102,6 +110,9 @@ def _log(verdict: str, http: bool, by: str, which: dict[str, Any]) -> AccessLog:
         "dry_run_allow": f"%DYNAMIC_METADATA({by}:istio_dry_run_allow_shadow_effective_policy_id)%",
         "dry_run_allow_result": f"%DYNAMIC_METADATA({by}:istio_dry_run_allow_shadow_engine_result)%",
     }
+    if verdict == "allowed":
+        # What denied is in the details. The filters of all actions share this entry: after a denial it may be another's.
+        fields["policy"] = f"%DYNAMIC_METADATA({by}:enforced_effective_policy_id)%"
     if http:
         fields |= {
             "protocol": "%PROTOCOL%",
