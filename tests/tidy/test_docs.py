@@ -163,3 +163,14 @@ def test_a_decision_record_has_its_four_parts(path):
     assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["Context", "Decision", "Consequences", "Security"]
     assert len(page.splitlines()) <= 40
     assert f"({path.name})" in read("docs/decisions/README.md")
+
+
+def test_every_test_that_the_threat_model_names_is_there():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read("SECURITY.md"))
+    assert len(named) > 15
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not re.search(rf"^(async )?def {name}\(", read(file), re.MULTILINE)
+    ]
+    assert missing == []

@@ -80,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--admin-address",
-        default="127.0.0.1:15014",
+        default="127.0.0.1:0",
         metavar="HOST:PORT",
-        help="JSON API and console; port 0: none",
+        help="JSON API, metrics and console in plain HTTP, such as 127.0.0.1:15014 (default: none, the socket alone)",
     )
     parser.add_argument(
         "--admin-fd", type=int, metavar="N", help="a listening socket for the admin address instead"

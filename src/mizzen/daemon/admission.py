@@ -12,7 +12,7 @@ from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database
 from mizzen.model.identity import SpiffeId
 from mizzen.model.proxy import Binding, Capture, ProxyKind
-from mizzen.model.workload import Workload
+from mizzen.model.workload import TLS_MODE_LABEL, Workload
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
 
@@ -76,6 +76,11 @@ def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
         raise Rejected(
             f"the certificate of {identity} may not run {namespace}/{name}, which is registered with the "
             f"service account {found.namespace}/{found.service_account}"
+        )
+    if kind is ProxyKind.GATEWAY and found.has_proxy:
+        # A gateway gets the Secrets that Gateways name: what is registered as a sidecar must not become one by saying so.
+        raise Rejected(
+            f"{namespace}/{name} is registered as a workload with a sidecar (label {TLS_MODE_LABEL}), and may run no gateway"
         )
     agent = node.user_agent == AGENT
     binding = None if agent else _binding(kind, found, node.metadata)

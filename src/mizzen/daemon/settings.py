@@ -23,7 +23,7 @@ class Settings:
     listen_host: str = "127.0.0.1"
     listen_port: int = 15012
     admin_host: str = "127.0.0.1"
-    admin_port: int = 15014
+    admin_port: int = 0  # 0: only the socket of the daemon's owner
     admin_fd: int | None = None
     admin_socket: Path | None = None  # None: admin.sock in the state folder
     admin_hosts: tuple[str, ...] = ()

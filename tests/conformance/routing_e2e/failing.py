@@ -14,6 +14,8 @@ FAILING: Mapping[str, str] = {
     "flag = true)": _GATEWAY_API,
     f"{_GATEWAY_AUTHN}allow with sub-1 token on any.com": _GATEWAY_API,
     f"{_GATEWAY_AUTHN}allow with sub-2 token on any.com": _GATEWAY_API,
+    "path-normalization/NotNormalized/a.echo1->b.echo1/..;/admin": "Envoy 1.40 takes `..;` for `..` (its feature "
+    "strip_path_parameters_per_segment), which is the safer reading; the Envoy that Istio's case was written for did not",
     f"{_WORKLOAD}http": _LABELS,
     f"{_WORKLOAD}http2": _LABELS,
 }

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,21 @@ class Topology:
         return self.document["environments"][self.environment]
 
     def places(self) -> tuple[Place, ...]:
+        return self._places
+
+    @cached_property
+    def _places(self) -> tuple[Place, ...]:
         known = (*self._declared(), *self._gateways(), *self._varied())
         needed = [place for place in known if place.setup or place.helps or self._is_needed(place.name)]
         return (*needed, Place("outside", "client", sidecar=False))
 
     def _is_needed(self, name: str) -> bool:
-        text = json.dumps([[case["request"], case["config"], case["checks"]] for case in self.cases])
-        return re.search(rf"(?<![\w-]){name}(?![\w-])", text) is not None
+        return re.search(rf"(?<![\w-]){name}(?![\w-])", self._text) is not None
+
+    @cached_property
+    def _text(self) -> str:
+        """What the cases say, all of it."""
+        return json.dumps([[case["request"], case["config"], case["checks"]] for case in self.cases])
 
     def _declared(self) -> Iterator[Place]:
         for namespace in self._settings["namespaces"]:

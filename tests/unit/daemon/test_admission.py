@@ -205,3 +205,16 @@ def test_replicas_have_one_view():
         proxy = admit(mesh.db, Peer(CART, "", None), Node(NODE.replace("cart-0", name), "", {}))
         views.add(mesh.db.value(proxy_view, *proxy.view_key))
     assert len(views) == 1
+
+
+def test_what_is_registered_with_a_sidecar_is_no_gateway_for_the_asking():
+    """It would get the Secrets that Gateways with its labels, or with no selector, name."""
+    mesh = Mesh(
+        WORKLOAD.format(address="10.0.0.1").replace(
+            "labels: {app: cart}", "labels: {app: cart, security.istio.io/tlsMode: istio}"
+        )
+    )
+    peer = Peer(CART, "10.0.0.1:5", 1e10)
+    with pytest.raises(Rejected, match="may run no gateway"):
+        admit(mesh.db, peer, Node("router~10.0.0.1~cart-0.shop~x", "", {}))
+    assert admit(mesh.db, peer, Node(NODE, "", {})).kind is ProxyKind.SIDECAR

@@ -170,7 +170,7 @@ async def test_an_answer_that_is_no_key_set(issuer, made, status, body, why):
 
 
 async def test_nobody_waits_for_a_slow_server(issuer, made):
-    issuer.pause = 30
+    issuer.pause = 2
     key_sets, _ = made()
     assert "no answer within" in await refusal(key_sets, issuer.source, 0.2)
 

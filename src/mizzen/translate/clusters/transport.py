@@ -14,7 +14,7 @@ from mizzen.derive.endpoints import service_accounts, takes_mutual_tls_throughou
 from mizzen.derive.mesh import mesh_config, trust_domain, trust_domains
 from mizzen.incremental import Database
 from mizzen.model.identity import SpiffeId
-from mizzen.model.service import Protocol, Service, ServicePort
+from mizzen.model.service import Protocol, Resolution, Service, ServicePort
 from mizzen.proto.api import (
     Cluster,
     HttpProtocolOptions,
@@ -58,7 +58,7 @@ def apply_transport(
             apply_auto_names(options, tls, sans)
         return
     as_called = cluster.type == Cluster.DiscoveryType.ORIGINAL_DST
-    instances = as_called and found.headless
+    instances = as_called and found.resolution is Resolution.STATIC  # known, though the caller chooses
     if tls is None and (found.mesh_external or (as_called and not instances)):
         return
     socket = mesh_client(
