@@ -7,7 +7,7 @@ import random
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from mizzen.admin.server import AdminServer
 from mizzen.analysis.live import LiveAnalysis
 from mizzen.ca.authority import Lifetimes
 from mizzen.ca.external import ExternalSigner, SigningFailedError
+from mizzen.ca.files import StateError
 from mizzen.ca.live import LiveAuthority
 from mizzen.ca.revocation import Revocations
 from mizzen.ca.server_identity import RemotelySigned, ServedAs, ServerIdentity
@@ -89,6 +90,7 @@ class Daemon:
         self._source = FileSource((*settings.config, members))
         self._registry = CollectorRegistry()
         self._keys = self._build_keys()
+        self._wanted_keys: Mapping[KeySource, timedelta] | None = None
         self._analysis = LiveAnalysis()
         first = self._source.load()
         self._store.apply(first, at_start=True)
@@ -186,7 +188,11 @@ class Daemon:
         )
 
     def _ca_expires(self) -> float:
-        return self._authority.expires.timestamp()
+        """In seconds since the epoch; 0 where it cannot be told."""
+        try:
+            return self._authority.expires.timestamp()
+        except StateError:
+            return 0.0
 
     def _revoked(self) -> Revocations:
         return self._authority.revocations
@@ -242,7 +248,7 @@ class Daemon:
                 await self._admin.listen(_handed_in(settings.admin_fd))
             elif settings.admin_port:
                 await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
-            self._keys.want(self._db.value(wanted_key_sets))
+            self._want_keys()
             self._collector.begin()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_source())
@@ -279,10 +285,17 @@ class Daemon:
         return (*self._source.diagnostics, *self._analysis.diagnostics(self._source.located))
 
     def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey]) -> None:
-        self._keys.want(self._db.value(wanted_key_sets))
+        self._want_keys()
         concerned = self._catalog.take_in(observed)
         if objects:
             self._delivery.changed(self._db.revision, objects, concerned)
+
+    def _want_keys(self) -> None:
+        """Tell which key sets are wanted, if that has changed."""
+        wanted = self._db.value(wanted_key_sets)
+        if wanted is not self._wanted_keys:
+            self._wanted_keys = wanted
+            self._keys.want(wanted)
 
     def _connected(self) -> Iterable[ResourceKey]:
         """The workloads of the proxies that are connected."""
