@@ -125,6 +125,7 @@ class TrafficScraper:
             text = await self._fetch(session, url)
         except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError, _TooLongError) as error:
             self._note_failure(name, error)
+            _drop_frames(error)
             return
         self._silent.pop(name, None)
         counters = read_counters(text, (REQUESTS, DENIALS), at_most=self._settings.series_per_target)
@@ -148,6 +149,15 @@ class TrafficScraper:
             pause = self._settings.interval_seconds * 2 ** min(silence.failures - FREE_FAILURES, 10)
             silence.not_before = self._monotonic() + min(pause, self._settings.longest_pause_seconds)
         _LOG.debug("no metrics from %s: %s", name, str(error) or type(error).__name__)
+
+
+def _drop_frames(error: BaseException | None) -> None:
+    """Of an error and of what led to it: the HTTP client's frames hold the errors that hold them, a few kilobytes for each agent
+    that does not answer, until the next full collection, which is minutes away (`daemon/collector.py`).
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class _TooLongError(Exception):

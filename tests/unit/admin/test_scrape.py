@@ -1,8 +1,10 @@
 """Agents are asked for their counters; those that do not answer delay nobody and are asked less and less."""
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -117,6 +119,21 @@ async def test_dead_agents_disturb_nobody_and_are_asked_less_often(scene):
     assert agent.asked == FREE_FAILURES + 9, "every round"
     assert FREE_FAILURES < stuck.asked < FREE_FAILURES + 5, "less and less often"
     assert scene.rate() > 0
+
+
+async def test_dead_agents_leave_no_garbage(scene):
+    """The daemon collects seldom: what holds itself would stay for minutes."""
+    for number in range(20):
+        scene.targets[f"n/dead{number}"] = f"http://127.0.0.1:{number + 1}"
+    await scene.rounds()
+    gc.collect()
+    gc.disable()
+    try:
+        await scene.rounds()
+        errors = [one for one in gc.get_objects() if isinstance(one, aiohttp.ClientConnectorError)]
+        assert errors == []
+    finally:
+        gc.enable()
 
 
 async def test_an_agent_that_comes_back_is_read_every_round_again(scene):
