@@ -72,6 +72,9 @@ class FakeCatalog:
         self.asked = []
         self.rejected: Rejected | None = None
 
+    def authenticate(self, peer):
+        pass
+
     def connect(self, peer, node):
         self.asked.append((peer, node))
         if self.rejected is not None:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import stat
+import time
 from collections.abc import Awaitable, Callable, Collection
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +21,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from mizzen.admin.patience import AdminLimits, Patience
 from mizzen.admin.source import AdminSource
 from mizzen.console import read_pages
 from mizzen.errors import UserError
@@ -46,20 +48,31 @@ class AdminServer:
     """Serves one `AdminSource` on any number of sockets. `hosts`: further names that clients may call it by."""
 
     def __init__(
-        self, source: AdminSource, registry: CollectorRegistry, *, hosts: Collection[str] = ()
+        self,
+        source: AdminSource,
+        registry: CollectorRegistry,
+        *,
+        hosts: Collection[str] = (),
+        limits: AdminLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        app = web.Application(middlewares=[_secure(_HostCheck(hosts)), _errors_as_json])
+        self._patience = Patience(limits or AdminLimits(), clock)
+        middlewares = [self._patience.middleware(), _secure(_HostCheck(hosts)), _errors_as_json]
+        app = web.Application(middlewares=middlewares)
         app.add_routes([*_api(source), _metrics(registry), web.get("/healthz", _healthz), *_console()])
         # Clients poll; none has an answer that is worth waiting for at shutdown.
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         self._paths: list[Path] = []
         self._starting = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
 
     async def listen(self, sock: socket.socket) -> None:
         """Serve on a socket that was bound elsewhere; it belongs to the server from here on."""
         async with self._starting:
-            if self._runner.server is None:
+            if self._watching is None:
                 await self._runner.setup()
+                assert self._runner.server is not None
+                self._watching = asyncio.create_task(self._patience.run(self._runner.server))
         await web.SockSite(self._runner, sock).start()
 
     async def listen_tcp(self, host: str, port: int) -> tuple[str, int]:
@@ -95,6 +108,8 @@ class AdminServer:
         await self.listen(sock)
 
     async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         await self._runner.cleanup()
         for path in self._paths:
             with contextlib.suppress(FileNotFoundError):
@@ -125,10 +140,15 @@ class _HostCheck:
         self._names = frozenset({"localhost", *(host.lower() for host in hosts)})
 
     def allows(self, request: web.Request) -> bool:
-        if request.transport is None or isinstance(request.transport.get_extra_info("sockname"), str):
-            return True  # a unix socket: no browser reaches it
+        if _is_private(request):
+            return True
         name = _host_without_port(request.headers.get("Host", ""))
         return name in self._names or _is_address(name)
+
+
+def _is_private(request: web.Request) -> bool:
+    """Whether it came over the unix socket: from its owner, and from no browser."""
+    return request.transport is None or isinstance(request.transport.get_extra_info("sockname"), str)
 
 
 def _host_without_port(host: str) -> str:
@@ -191,7 +211,9 @@ def _api(source: AdminSource) -> list[web.RouteDef]:
 
     async def proxy_config(request: web.Request) -> web.Response:
         proxy = "{namespace}/{name}".format_map(request.match_info)
-        dump = source.config_dump(proxy)
+        if not _is_private(request):
+            return _json_error(403, "debug data: ask the daemon's admin.sock or an agent's debug.sock")
+        dump = await source.config_dump(proxy)
         return _json_error(404, f"no proxy {proxy}") if dump is None else _json(dump)
 
     async def proxy_start(request: web.Request) -> web.Response:

@@ -23,9 +23,9 @@ class AdminSource(Protocol):
         """What the proxy of the workload "namespace/name" is to be started with; None for an unknown workload."""
         ...
 
-    def config_dump(self, proxy: str) -> Any | None:
+    async def config_dump(self, proxy: str) -> Any | None:
         """What the proxy "namespace/name" should run, as values that JSON knows; None for an unknown proxy.
 
-        Secrets are left out: whoever reaches the admin address may read this.
+        Secrets are left out. It is made in a thread: a large proxy's takes a second.
         """
         ...

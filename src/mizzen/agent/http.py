@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,18 +26,21 @@ class Response:
     content_type: str = "text/plain; charset=utf-8"
 
     @classmethod
-    def of_json(cls, document: Mapping[str, Any]) -> "Response":
-        return cls(json.dumps(document).encode() + b"\n", content_type="application/json")
+    def of_json(cls, document: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> "Response":
+        return cls(json.dumps(document).encode() + b"\n", status, "application/json")
 
 
 Route = Callable[[], Awaitable[Response]]
+Below = Callable[[str], Awaitable[Response]]
+"""Answers every path that no route answers."""
 
 
 class HttpServer:
     """Answers GET and HEAD of the given paths."""
 
-    def __init__(self, routes: Mapping[str, Route]) -> None:
+    def __init__(self, routes: Mapping[str, Route], below: Below | None = None) -> None:
         self._routes = routes
+        self._below = below
         self._server = StreamServer(self._serve, _MOST_CONNECTIONS)
 
     @property
@@ -51,6 +56,10 @@ class HttpServer:
                 f"the agent cannot listen on {host}:{port}: {error.strerror}",
                 "is another agent running there?",
             ) from None
+
+    async def start_on(self, listener: socket.socket) -> None:
+        """On a bound unix socket."""
+        await self._server.start_on(listener)
 
     async def close(self) -> None:
         await self._server.close()
@@ -77,7 +86,8 @@ class HttpServer:
     async def _response(self, method: bytes, path: str) -> Response:
         if method not in {b"GET", b"HEAD"}:
             return Response(b"only GET\n", HTTPStatus.METHOD_NOT_ALLOWED)
-        route = self._routes.get(path)
+        below = self._below
+        route = self._routes.get(path) or (partial(below, path) if below is not None else None)
         if route is None:
             return Response(f"one of {', '.join(self._routes)}\n".encode(), HTTPStatus.NOT_FOUND)
         try:

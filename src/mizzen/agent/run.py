@@ -18,6 +18,7 @@ from mizzen.agent.capture import AGENT_MARK, capture
 from mizzen.agent.certificates import Certificates
 from mizzen.agent.credentials import Credentials
 from mizzen.agent.daemon import Daemon, Daemons
+from mizzen.agent.debug import Debug
 from mizzen.agent.dns import DnsFigures, DnsServer
 from mizzen.agent.dns_upstream import RESOLVER_FILE, Upstream, configured_servers
 from mizzen.agent.drain import Drain
@@ -30,7 +31,7 @@ from mizzen.agent.name_discovery import NameDiscovery
 from mizzen.agent.probe import Prober, read_probe
 from mizzen.agent.readiness import Readiness
 from mizzen.agent.sds import SecretService, private_socket, serve_secrets
-from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, SDS_SOCKET, Settings
+from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, DEBUG_SOCKET, SDS_SOCKET, Settings
 from mizzen.agent.tasks import cancel, first_of
 from mizzen.envoy_binary import envoy_path
 from mizzen.errors import UserError
@@ -79,6 +80,7 @@ class Agent:
         self._http = HttpServer(
             {"/healthz/ready": self._ready, "/stats/prometheus": self._metrics, "/status": self._status}
         )
+        self._debug = HttpServer({}, Debug(daemons, lambda: self._credentials).read)
         self._bootstrap = bootstrap_text(build_bootstrap(settings))
         self._envoy = Envoy(
             settings,
@@ -128,6 +130,8 @@ class Agent:
         running.push_async_callback(self._envoy.stop)
         await self._http.start(self._settings.address, ports.STATUS)
         running.push_async_callback(self._http.close)
+        await self._debug.start_on(private_socket(Path(DEBUG_SOCKET), None))
+        running.push_async_callback(self._debug.close)
         for server, address in self._dns:
             await server.start(address, ports.DNS)
             running.push_async_callback(server.close)

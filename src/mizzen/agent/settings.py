@@ -20,6 +20,7 @@ KUBE_CLUSTER: Final = "Kubernetes"  # Istio's default cluster ID
 # Where the agent and its Envoy meet, relative to the state folder. Envoy works in that folder, so that neither the
 # length of its path (a socket's is limited to 107 bytes) nor a closed parent folder matters.
 SDS_SOCKET: Final = "sds.sock"
+DEBUG_SOCKET: Final = "debug.sock"  # for people, not for Envoy
 ADMIN_SOCKET: Final = "envoy-admin.sock"
 BOOTSTRAP_FILE: Final = "bootstrap.json"
 

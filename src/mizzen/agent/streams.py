@@ -1,6 +1,7 @@
 """A TCP server for the agent's small protocols: so many connections and no more, all ended when it closes."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -28,6 +29,10 @@ class StreamServer:
     async def start(self, host: str, port: int) -> None:
         """Raises OSError."""
         self._server = await asyncio.start_server(self._connected, host, port, limit=_LINE_BYTES)
+
+    async def start_on(self, listener: socket.socket) -> None:
+        """On a bound unix socket."""
+        self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=_LINE_BYTES)
 
     async def close(self) -> None:
         if self._server is None:

@@ -66,7 +66,7 @@ def admit(db: Database, peer: Peer, node: Node) -> AdmittedProxy:
     Replicas share a service account, so the node ID selects the workload; it is accepted only if that workload is
     registered with the certificate's namespace and service account. Nothing else that the node claims is trusted.
     """
-    identity = _identity(db, peer)
+    identity = proven_identity(db, peer)
     kind, address, namespace, name = _parse_node_id(node.id)
     found = registered(db, namespace, name)
     if found is None:
@@ -94,7 +94,8 @@ def registered(db: Database, namespace: str, name: str) -> Workload | None:
     return next((each for each in found if each is not None), None)
 
 
-def _identity(db: Database, peer: Peer) -> SpiffeId:
+def proven_identity(db: Database, peer: Peer) -> SpiffeId:
+    """Who a caller is, by its certificate. Raises Rejected where that names nobody of this mesh."""
     if peer.identity is None:
         raise Rejected("a client certificate of the mesh is needed", unauthenticated=True)
     try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from mizzen.ca.revocation import Revocations
-from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, ViewKey, admit
+from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, ViewKey, admit, proven_identity
 from mizzen.daemon.views import View, Views
 from mizzen.derive.proxies import proxy_view
 from mizzen.incremental import Database, Failure, Observed
@@ -71,6 +71,10 @@ class MeshCatalog:
     def failures(self) -> Iterator[tuple[str, str, Failure]]:
         """What could not be made: (type_url, name, why); without a name where a whole list is concerned."""
         return self._views.failures()
+
+    def authenticate(self, peer: Peer) -> None:
+        """Raises Rejected."""
+        proven_identity(self._db, peer)
 
     def connect(self, peer: Peer, node: Node) -> Session:
         """Raises Rejected."""

@@ -13,6 +13,7 @@ WORK: Final = {
     "requests": "discovery requests",
     "certificates": "certificates",
     "reports": "health reports",
+    "debug": "debug data",
 }
 """By label: what is shed, in words."""
 

@@ -1,5 +1,6 @@
 """What the daemon shows: the documents of the JSON API, from the database and the delivery log."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,7 @@ from mizzen.proto import api
 from mizzen.proto.descriptors import pool
 from mizzen.translate.built import Origin, origins
 from mizzen.translate.patches.resources import problems as patch_problems
+from mizzen.xds.resource import Snapshot
 from mizzen.xds.status import SessionStatus, TypeStatus
 
 _MESSAGES = {
@@ -71,7 +73,7 @@ class DaemonStatus:
             started=self.started,
             now=self.now(),
             trust_domain=self.db.value(trust_domain),
-            workloads=tuple(self._workloads()),
+            workloads=self.workloads(),
             rejections=tuple(self._rejection(found, located) for found in self.delivery.refusals.values()),
             diagnostics=tuple(self._diagnostics()),
             changes=tuple(
@@ -86,13 +88,17 @@ class DaemonStatus:
             traffic=self.traffic(),
         )
 
-    def _workloads(self) -> Iterator[schema.WorkloadStatus]:
+    def workloads(self, namespace: str | None = None) -> tuple[schema.WorkloadStatus, ...]:
+        """Of one namespace, or of all."""
+        return tuple(self._workloads(namespace))
+
+    def _workloads(self, namespace: str | None) -> Iterator[schema.WorkloadStatus]:
         sessions = {session.name: session for session in self.catalog.sessions}
         agents = {session.name: session for session in self.catalog.agent_sessions}
         sync = {found.session: found.types for found in self.sync()}
         domain = self.db.value(trust_domain)
         for key in (key for kind in KINDS for key in BY_KIND(self.db, kind)):
-            found = self.db.value(workload, key)
+            found = self.db.value(workload, key) if namespace in {None, key.namespace} else None
             if found is not None:
                 name = f"{key.namespace}/{key.name}"
                 session, agent = sessions.get(name), agents.get(name)
@@ -195,21 +201,23 @@ class DaemonStatus:
             else None
         )
 
-    def config_dump(self, proxy: str) -> Any | None:
+    async def config_dump(self, proxy: str) -> Any | None:
         """What a connected proxy should run, by type and name, as proto JSON."""
         session = next((found for found in self.catalog.sessions if found.name == proxy), None)
-        if session is None:
-            return None
-        dump: dict[str, dict[str, Any]] = {name: {} for name in _MESSAGES}
-        for type_url, resources in session.snapshot().resources.items():
-            kind = type_name(type_url)
-            if kind not in dump:
-                continue  # secrets are shown to nobody
-            message_class: type[Message] = getattr(api, _MESSAGES[kind])
-            for name, found in sorted(resources.items()):
-                config = MessageToDict(message_class.FromString(found.body), descriptor_pool=pool())
-                dump[kind][name] = {"version": found.version, "config": config}
-        return dump
+        return await asyncio.to_thread(_dump, session.snapshot()) if session is not None else None
+
+
+def _dump(snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
+    dump: dict[str, dict[str, Any]] = {name: {} for name in _MESSAGES}
+    for type_url, resources in snapshot.resources.items():
+        kind = type_name(type_url)
+        if kind not in dump:
+            continue  # secrets are shown to nobody
+        message_class: type[Message] = getattr(api, _MESSAGES[kind])
+        for name, found in sorted(resources.items()):
+            config = MessageToDict(message_class.FromString(found.body), descriptor_pool=pool())
+            dump[kind][name] = {"version": found.version, "config": config}
+    return dump
 
 
 def _kind(found: Workload, session: Session | None) -> str:

@@ -32,6 +32,7 @@ from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.collector import Collector
+from mizzen.daemon.debug import DebugService
 from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.key_sets import KeySets
@@ -115,9 +116,9 @@ class Daemon:
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
         self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
         self._analyser.request()
-        self._rpc = self._build_rpc()
         self._collector = Collector(self._is_quiet, clocks.monotonic)
         self._status = self._build_status()
+        self._rpc = self._build_rpc()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
         self._gauges()
 
@@ -211,7 +212,9 @@ class Daemon:
         else:
             self._identity = ServerIdentity(self._authority, served_as, clock=clocks.wall)
         health = HealthService(self._db, self._report_health, clock=clocks.monotonic, shed=self._shed)
-        return RpcServer([self._discovery, certificates, health], tls=self._identity.context, shed=self._shed)
+        debug = DebugService(self._db, self._status, self._revoked, shed=self._shed)
+        services = (self._discovery, certificates, health, debug)
+        return RpcServer(services, tls=self._identity.context, shed=self._shed)
 
     def _build_status(self) -> DaemonStatus:
         clocks = self._clocks

@@ -108,6 +108,8 @@ MESSAGES = {
     # services that are not Envoy's
     "HealthCheckRequest": "grpc.health.v1.HealthCheckRequest",
     "HealthCheckResponse": "grpc.health.v1.HealthCheckResponse",
+    "DebugRequest": "mizzen.v1.DebugRequest",
+    "DebugResponse": "mizzen.v1.DebugResponse",
     "HealthReport": "mizzen.v1.HealthReport",
     "HealthReportResponse": "mizzen.v1.HealthReportResponse",
     "NameTable": "istio.networking.nds.v1.NameTable",

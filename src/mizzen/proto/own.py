@@ -1,4 +1,4 @@
-"""The few messages that are not Envoy's: Istio's certificate service and name table, and what an agent reports.
+"""The few messages that are not Envoy's: Istio's certificate service and name table, what an agent reports and asks.
 
 They are written as descriptors so that one pool holds everything and set-up needs no protoc at run time.
 Source of the first: Istio's security/v1alpha1/ca.proto (package istio.v1.auth), so that Istio's own agents can
@@ -67,6 +67,9 @@ def own_files() -> Iterator[FileDescriptorProto]:
             ],
             # `probe`: JSON, as a WorkloadGroup has it; empty: the application is not asked.
             "HealthReportResponse": [("probe", 1, _STRING, _OPTIONAL, "")],
+            # A document of the admin API: "workloads" for /api/v1/workloads.
+            "DebugRequest": [("path", 1, _STRING, _OPTIONAL, "")],
+            "DebugResponse": [("json", 1, _STRING, _OPTIONAL, "")],
         },
         [],
     )

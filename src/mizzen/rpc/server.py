@@ -18,10 +18,8 @@ from typing import Any, Protocol
 
 from grpclib.config import Configuration
 from grpclib.const import Handler as Method
-from grpclib.const import Status
 from grpclib.events import _DispatchServerEvents
-from grpclib.exceptions import GRPCError
-from grpclib.protocol import Buffer, H2Protocol
+from grpclib.protocol import H2Protocol
 from grpclib.protocol import Stream as H2Stream
 from grpclib.server import Handler, Stream
 from h2.config import H2Configuration
@@ -32,6 +30,7 @@ from mizzen.rpc.admission import Shed, untold
 from mizzen.rpc.codec import RawCodec
 from mizzen.rpc.listening import ListenError
 from mizzen.rpc.peer import Peer, peer_of
+from mizzen.rpc.received import BoundedBuffer, Received
 
 __all__ = [
     "ListenError",
@@ -65,6 +64,8 @@ class RpcLimits:
     """What clients may cost. A connection beyond `connections` is closed at once (the client comes back later), one beyond
     `handshakes` waits in the kernel's queue until another is done, or is found to wait for its client. A message longer
     than `message_bytes` ends its call with RESOURCE_EXHAUSTED before it is read.
+
+    A stranger is a client that showed no certificate: it wants its first one, which is a short call, and may cost little.
     """
 
     connections: int = 10_000
@@ -78,21 +79,27 @@ class RpcLimits:
     unsent_bytes: int = (
         _MIB  # per connection: a client that asks on and on, and does not read the answers, is dropped
     )
+    received_bytes: int = (
+        256 * _MIB
+    )  # of all connections: what was received and not read, beyond which no message is received further
+    strangers: int = 1_000  # connections; more are closed at once
+    stranger_message_bytes: int = _MIB // 16  # a certificate's request has some 2 KiB
+    stranger_seconds: float = 60.0  # then its connection ends, whatever it does
     handshake_seconds: float = 10.0
     keepalive_seconds: float = 30.0  # between pings
     keepalive_timeout_seconds: float = 20.0  # for the answer to one
     close_seconds: float = 2.0  # for the last bytes of a connection, when the server stops
 
-    def for_grpclib(self) -> Configuration:
+    def for_grpclib(self, window_bytes: int) -> Configuration:
         return Configuration(
             _keepalive_time=self.keepalive_seconds,
             _keepalive_timeout=self.keepalive_timeout_seconds,
             _keepalive_permit_without_calls=True,
             _http2_max_pings_without_data=0,
             _http2_min_sent_ping_interval_without_data=self.keepalive_seconds / 2,
-            http2_connection_window_size=self.window_bytes,
-            http2_stream_window_size=self.window_bytes,
-        )
+            http2_connection_window_size=window_bytes,
+            http2_stream_window_size=window_bytes,
+        ).__for_server__()
 
     def for_http2(self) -> dict[SettingCodes | int, int]:
         return {SettingCodes.MAX_CONCURRENT_STREAMS: self.calls}
@@ -165,64 +172,16 @@ def _write(call: H2Stream, data: bytes | memoryview) -> None:
     call.connection.data_send_process()
 
 
-class _BoundedBuffer(Buffer):
-    """What was received of a call and not read yet: no more bytes than the client may send unread. grpclib keeps an object
-    for each frame, however small, and would wait for any length that four bytes claim.
-    """
-
-    def __init__(self, ack: Callable[[int], None], message_bytes: int) -> None:
-        super().__init__(ack)
-        self._message_bytes = message_bytes
-        self._data = bytearray()
-        self._withheld_bytes = 0  # of the client's window; with padding, which is never in `_data`
-        self._news = asyncio.Event()
-
-    def add(self, data: bytes, ack_size: int) -> None:
-        self._data += data
-        self._withheld_bytes += ack_size
-        self._news.set()
-
-    def eof(self) -> None:
-        self._eof = True
-        self._news.set()
-
-    async def read(self, size: int) -> bytes:
-        """So many bytes; none at the end of the call."""
-        if size > self._message_bytes:
-            raise GRPCError(
-                Status.RESOURCE_EXHAUSTED,
-                f"a message of {size} bytes: at most {self._message_bytes} are taken",
-            )
-        while len(self._data) < size and not self._eof:
-            self._give_back(keep=0)
-            self._news.clear()
-            await self._news.wait()
-        if 0 < len(self._data) < size:
-            raise GRPCError(Status.INVALID_ARGUMENT, "the call ended in the middle of a message")
-        taken = bytes(self._data[:size])
-        del self._data[:size]
-        self._give_back(keep=len(self._data))
-        return taken
-
-    def unacked_size(self) -> int:
-        """What the window is owed at the end of the call."""
-        return self._withheld_bytes
-
-    def _give_back(self, keep: int) -> None:
-        returned = self._withheld_bytes - keep
-        if returned > 0:
-            self._withheld_bytes = keep
-            self._ack_callback(returned)
-
-
 class _Calls(Handler):
     """The calls of one connection."""
 
     message_bytes: int
+    received: Received
 
     def accept(self, stream: H2Stream, headers: Any, release_stream: Callable[[], Any]) -> None:
         assert stream.id is not None
-        stream.buffer = _BoundedBuffer(partial(stream.connection.ack, stream.id), self.message_bytes)
+        buffer = BoundedBuffer(partial(stream.connection.ack, stream.id), self.message_bytes, self.received)
+        stream.buffer = buffer
         released = False
 
         def release() -> None:
@@ -234,6 +193,7 @@ class _Calls(Handler):
         def done(task: asyncio.Task[None]) -> None:
             # A call that is reset before its task has begun: nothing in the task runs, and grpclib would keep the stream.
             release()
+            buffer.forget()
             # What is left is a circle, of the last tasks that grpclib keeps and of the traces of how they ended: all that
             # the call had, until the collector comes by.
             self._tasks.pop(stream, None)
@@ -249,18 +209,31 @@ class _Calls(Handler):
 class _Connection(H2Protocol):
     """One client's connection; the server knows it from the end of its handshake until it is gone."""
 
-    def __init__(self, calls: _Calls, config: Configuration, server: "RpcServer") -> None:
-        super().__init__(calls, config, _H2)
+    def __init__(self, calls: _Calls, server: "RpcServer") -> None:
+        super().__init__(calls, server.config, _H2)
         self.calls = calls
         self.lost = asyncio.get_running_loop().create_future()
+        self.stranger = False
         self._server = server
+        self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        limits = self._server.limits
+        self.stranger = transport.get_extra_info("sslcontext") is not None and not transport.get_extra_info(
+            "peercert"
+        )
+        message_bytes = limits.message_bytes
+        if self.stranger:
+            message_bytes, self.config = limits.stranger_message_bytes, self._server.stranger_config
+            self._end = asyncio.get_running_loop().call_later(limits.stranger_seconds, self.abort)
+        window_bytes = self.config.http2_connection_window_size
+        self.calls.message_bytes = message_bytes
+        self.calls.received = Received(message_bytes + window_bytes, self._server.received)
         self._server.opened(self)
         super().connection_made(transport)
-        self.connection._connection.update_settings(self._server.limits.for_http2())  # noqa: SLF001  the seam
+        self.connection._connection.update_settings(limits.for_http2())  # noqa: SLF001  the seam
         self.connection.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -276,6 +249,8 @@ class _Connection(H2Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        if self._end is not None:
+            self._end.cancel()
         self._server.ended(self)
         self.lost.set_result(None)
 
@@ -303,7 +278,9 @@ class RpcServer:
         self._tls = tls
         self.limits = limits or RpcLimits()
         self.shed = shed
-        self._config = self.limits.for_grpclib().__for_server__()
+        self.config = self.limits.for_grpclib(self.limits.window_bytes)
+        self.stranger_config = self.limits.for_grpclib(self.limits.stranger_message_bytes)
+        self.received = Received(self.limits.received_bytes)
         self._dispatch = _DispatchServerEvents()
         self._codec = RawCodec()
         self._listener: socket.socket | None = None
@@ -312,6 +289,7 @@ class RpcServer:
         self._quick: set[asyncio.Task[None]] = set()  # those that are not known to wait for their client
         self._full = False  # accepts nobody
         self._connections: set[_Connection] = set()
+        self._strangers: set[_Connection] = set()
 
     @property
     def port(self) -> int:
@@ -325,9 +303,15 @@ class RpcServer:
 
     def opened(self, connection: _Connection) -> None:
         self._connections.add(connection)
+        if connection.stranger:
+            self._strangers.add(connection)
+            if len(self._strangers) > self.limits.strangers:
+                self.shed("connections", "crowd")
+                connection.abort()
 
     def ended(self, connection: _Connection) -> None:
         self._connections.discard(connection)
+        self._strangers.discard(connection)
 
     async def start(
         self,
@@ -445,5 +429,4 @@ class RpcServer:
 
     def _connection(self) -> _Connection:
         calls = _Calls(self._methods, self._codec, None, self._dispatch)
-        calls.message_bytes = self.limits.message_bytes
-        return _Connection(calls, self._config, self)
+        return _Connection(calls, self)

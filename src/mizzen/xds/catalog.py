@@ -49,6 +49,9 @@ class ProxySession(Protocol):
 
 
 class Catalog(Protocol):
+    def authenticate(self, peer: Peer) -> None:
+        """Asked before anything of a stream is read. Raises Rejected where the peer has proven no identity."""
+
     def connect(self, peer: Peer, node: Node) -> ProxySession:
         """Raises Rejected."""
 

@@ -23,6 +23,9 @@ from mizzen.xds.turns import Turns
 _log = logging.getLogger(__name__)
 _DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
+# Of its ID, cluster and metadata together: Envoy's list of its extensions is longer, and is not looked at.
+_NODE_BYTES = 1 << 16
+
 # Requests that have arrived are taken in without a pause, but so many at most: a millisecond or two.
 _UNITS_AT_ONCE = 32
 
@@ -78,10 +81,11 @@ class DiscoveryService:
                 conversation.end(reason)
 
     async def _delta(self, stream: _AdsStream) -> None:
+        peer = peer_of(stream)
+        self._authenticate(peer)
         first = await stream.recv_message()
         if first is None:
             return
-        peer = peer_of(stream)
         async with self._admission.turn(peer.identity or ANONYMOUS, asyncio.get_running_loop().time()):
             session = self._connect(peer, first)
         try:
@@ -112,17 +116,32 @@ class DiscoveryService:
         if not self._streams[session.name]:
             del self._streams[session.name]
 
+    def _authenticate(self, peer: Peer) -> None:
+        try:
+            self._catalog.authenticate(peer)
+        except Rejected as rejected:
+            _log.warning("refused %s: %s", peer.address, rejected.reason)
+            raise _answer(rejected) from None
+
     def _connect(self, peer: Peer, first: DeltaDiscoveryRequest) -> ProxySession:
         if not first.HasField("node"):
             raise GRPCError(Status.INVALID_ARGUMENT, "the first request of a stream must carry the node")
         claimed = first.node
+        claim_bytes = claimed.metadata.ByteSize() + len(claimed.id) + len(claimed.cluster)
+        if claim_bytes > _NODE_BYTES:
+            words = f"the node says {claim_bytes} bytes of itself: at most {_NODE_BYTES} are taken"
+            raise GRPCError(Status.INVALID_ARGUMENT, words)
         node = Node(claimed.id, claimed.cluster, MessageToDict(claimed.metadata), claimed.user_agent_name)
         try:
             return self._catalog.connect(peer, node)
         except Rejected as rejected:
             _log.warning("refused %r from %s: %s", node.id, peer.address, rejected.reason)
-            status = Status.UNAUTHENTICATED if rejected.unauthenticated else Status.PERMISSION_DENIED
-            raise GRPCError(status, rejected.reason) from None
+            raise _answer(rejected) from None
+
+
+def _answer(rejected: Rejected) -> GRPCError:
+    status = Status.UNAUTHENTICATED if rejected.unauthenticated else Status.PERMISSION_DENIED
+    return GRPCError(status, rejected.reason)
 
 
 class _Conversation:

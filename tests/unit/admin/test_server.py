@@ -1,5 +1,7 @@
 """The JSON API over real sockets: its documents, its errors, and whom it does not answer."""
 
+import asyncio
+import contextlib
 import socket
 import stat
 
@@ -8,9 +10,11 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from mizzen.admin.patience import AdminLimits
 from mizzen.admin.schema import MeshName, MeshStatus, ServiceAddress
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
+from tests.support.discovery import until
 from tests.support.mesh_status import bookinfo_status
 
 
@@ -28,7 +32,7 @@ class Source:
     def service_addresses(self):
         return [ServiceAddress(address="10.96.0.3", port=80, endpoints=(("10.0.0.1", 9080),))]
 
-    def config_dump(self, proxy):
+    async def config_dump(self, proxy):
         return {"clusters": []} if proxy == "bookinfo/reviews-v1-0" else None
 
 
@@ -96,10 +100,17 @@ async def test_traffic_and_names(client):
     }
 
 
-async def test_a_proxys_configuration(client):
-    assert await client.json("/api/v1/proxies/bookinfo/reviews-v1-0/config") == {"clusters": []}
-    async with client.get("/api/v1/proxies/bookinfo/nobody/config") as response:
-        assert (response.status, await response.json()) == (404, {"error": "no proxy bookinfo/nobody"})
+async def test_a_proxys_configuration_is_for_the_socket_alone(server, client, tmp_path):
+    await server.listen_unix(tmp_path / "admin.sock")
+    async with aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(str(tmp_path / "admin.sock"))
+    ) as session:
+        private = Client(session, "http://localhost")
+        assert await private.json("/api/v1/proxies/bookinfo/reviews-v1-0/config") == {"clusters": []}
+        async with private.get("/api/v1/proxies/bookinfo/nobody/config") as response:
+            assert (response.status, await response.json()) == (404, {"error": "no proxy bookinfo/nobody"})
+    for proxy in ("reviews-v1-0", "nobody"):
+        assert await client.status(f"/api/v1/proxies/bookinfo/{proxy}/config") == 403
 
 
 async def test_metrics_and_health(client):
@@ -188,3 +199,67 @@ async def test_a_path_that_cannot_be_a_socket_is_one_clear_line(server, tmp_path
     for path in (tmp_path / "missing" / "admin.sock", tmp_path / ("x" * 120)):
         with pytest.raises(UserError, match="--state-dir"):
             await server.listen_unix(path)
+
+
+@pytest.fixture
+async def impatient(source):
+    """A server that looks all the time, and its port."""
+    limits = AdminLimits(connections=3, idle_seconds=0.3, look_seconds=0.01)
+    one = AdminServer(source, CollectorRegistry(), limits=limits)
+    yield (await one.listen_tcp("127.0.0.1", 0))[1]
+    await one.close()
+
+
+async def ended(reader):
+    with contextlib.suppress(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 10)
+
+
+async def test_slow_heads_and_silent_connections_end(impatient):
+    """Bytes that come one by one do not help."""
+    reader, slow = await asyncio.open_connection("127.0.0.1", impatient)
+    silent, other = await asyncio.open_connection("127.0.0.1", impatient)
+    dripping = asyncio.create_task(drip(slow))
+    await ended(reader)
+    await ended(silent)
+    dripping.cancel()
+    slow.transport.abort()
+    other.transport.abort()
+
+
+async def drip(writer):
+    writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
+    while True:
+        writer.write(b"x")
+        await asyncio.sleep(0.01)
+
+
+async def test_connections_beyond_their_number_end(impatient):
+    opened = [await asyncio.open_connection("127.0.0.1", impatient) for _ in range(10)]
+    waiting = [asyncio.create_task(ended(reader)) for reader, _ in opened]
+    await asyncio.gather(*waiting)
+    for _, writer in opened:
+        writer.transport.abort()
+
+
+async def test_who_does_not_read_the_answer_is_dropped(source):
+    now = [0.0]
+    limits = AdminLimits(look_seconds=0.01)
+    source.names = lambda: {
+        f"{number}.example": MeshName(addresses=("10.0.0.1",)) for number in range(200_000)
+    }
+    server = AdminServer(source, CollectorRegistry(), limits=limits, clock=lambda: now[0])
+    _, port = await server.listen_tcp("127.0.0.1", 0)
+    deaf = socket.create_connection(("127.0.0.1", port))
+    deaf.sendall(b"GET /api/v1/names HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    (connection,) = await connections(server, 1)
+    await until(lambda: connection.transport.get_write_buffer_size() > 2**20)
+    now[0] = 31.0
+    assert await connections(server, 0) == []
+    deaf.close()
+    await server.close()
+
+
+async def connections(server, number):
+    await until(lambda: len(server._runner.server.connections) == number)
+    return server._runner.server.connections
