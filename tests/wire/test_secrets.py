@@ -135,6 +135,52 @@ async def test_a_workload_that_no_gateway_selects_gets_nothing(world, kind, firs
         assert not response.resources
 
 
+FOR_ALL = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: for-all, namespace: edge}
+spec:
+  servers:
+  - port: {number: 8443, name: https, protocol: HTTPS}
+    hosts: ["c.example.com"]
+    tls: {mode: SIMPLE, credentialName: unused}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: bank, namespace: edge}
+spec:
+  hosts: [bank.example.com]
+  ports: [{number: 443, name: tls, protocol: HTTPS}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: bank, namespace: edge}
+spec:
+  host: bank.example.com
+  trafficPolicy: {tls: {mode: MUTUAL, credentialName: cert}}
+"""
+
+
+async def test_to_call_itself_a_gateway_is_not_to_be_one(world):
+    """Neither a Gateway without a selector nor a DestinationRule gives a Secret to a workload that no Gateway picks."""
+    world.write("for-all", FOR_ALL)
+    async with world.proxy("edge/gw") as chosen, world.proxy("edge/api") as claims:
+        await chosen.subscribe(SECRET, "*")
+        held = {}
+        while "kubernetes://unused" not in held:
+            response = await chosen.receive(SECRET)
+            held |= keys_of(response)
+            await chosen.ack(response)
+        assert set(held) == {OWN, ROOTS, "kubernetes://unused"}
+        await claims.subscribe(LISTENER)
+        names = await claims.take(LISTENER)
+        assert any("8443" in name for name in names)
+        await claims.subscribe(SECRET, OWN, ROOTS, "kubernetes://unused")
+        response = await claims.receive(SECRET)
+        assert not response.resources
+
+
 async def test_all_that_a_gateway_can_have_is_its_own(world):
     async with world.proxy("edge/gw") as proxy:
         await proxy.subscribe(SECRET, "*")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 import time
 
@@ -26,6 +27,7 @@ def main() -> None:
 def _run(settings: Settings, started: float) -> None:
     from mizzen.agent.run import prepare_state_dir, run  # late: a wrong command line is answered at once
 
+    os.umask(0o077)  # whatever is written, by Envoy too, is the agent's user's and Envoy's alone
     prepare_state_dir(settings)
     asyncio.run(run(settings, started))
 

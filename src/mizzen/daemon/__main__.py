@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     # Its debug lines print every header, join tokens included.
     logging.getLogger("hpack").setLevel(logging.INFO)
+    os.umask(0o077)  # whatever is written is the daemon's alone
     try:
         settings = _settings(parsed)
         with state_folder(settings.state_dir):

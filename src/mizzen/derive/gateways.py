@@ -156,6 +156,17 @@ def merged_gateway(db: Database, scope: InboundScope) -> MergedGateway:
     return merge(_placed(db, scope))
 
 
+@query
+def is_chosen(db: Database, scope: InboundScope) -> bool:
+    """Whether a Gateway picks a workload by its labels or its services: somebody means it to be a gateway.
+
+    That a proxy says so of itself, and that a Gateway without a selector takes every gateway, shows nothing.
+    """
+    return any(
+        of_services is not None or resource.spec.selector for resource, of_services in _gateways_of(db, scope)
+    )
+
+
 def merge(placed: Iterable[tuple[int, GatewayServer]]) -> MergedGateway:
     """Servers, each with the port where it is to listen, the oldest first: by port, without those that cannot share."""
     slots: dict[tuple[int, str], list[GatewayServer]] = {}

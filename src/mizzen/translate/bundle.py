@@ -38,7 +38,7 @@ from mizzen.translate.name_table import NAME_TABLE, name_tables
 from mizzen.translate.patches.resources import Patching, added_refs, is_patched, patched_refs
 from mizzen.translate.patches.settings import in_force
 from mizzen.translate.routes import all_ports_routes, http_proxy_routes, sidecar_routes, sniffed_routes
-from mizzen.translate.secrets import client_secrets, gateway_secrets, ingress_secrets, sidecar_secrets
+from mizzen.translate.secrets import gateway_client_secrets, gateway_secrets, ingress_secrets, sidecar_secrets
 from mizzen.translate.unknown import unknown_traffic
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
@@ -81,7 +81,7 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
     served = InboundScope(view.namespace, view.labels, view.ports, view.container_ports, view.instances)
     if view.kind is ProxyKind.GATEWAY:
         own += gateway_refs(db, served, view.binding, view.settings.topology)
-        own += (*gateway_secrets(db, served), *client_secrets(db, scope))
+        own += (*gateway_secrets(db, served), *gateway_client_secrets(db, served, scope))
     else:
         own += _inbound(db, view, served)
         own += (*ingress_secrets(db, served), *sidecar_secrets(db, scope, view.service_account))

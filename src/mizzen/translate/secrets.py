@@ -12,7 +12,7 @@ from mizzen.config.credentials import CA_SUFFIX
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import ClientTLSSettings, ServerTLSMode, ServerTLSSettings, TLSCertificate
 from mizzen.derive.destination_rules import destination_rule, rules_for
-from mizzen.derive.gateways import merged_gateway
+from mizzen.derive.gateways import is_chosen, merged_gateway
 from mizzen.derive.inbound import InboundScope, inbound_ports, own_tls
 from mizzen.derive.inputs import BY_KIND
 from mizzen.derive.rbac import may_list_secrets
@@ -61,14 +61,25 @@ def roots_file(tls: ServerTLSSettings) -> str:
 @query
 def gateway_secrets(db: Database, scope: InboundScope) -> tuple[ResourceRef, ...]:
     """What the servers name that a gateway workload runs. Gateways of any namespace may select it; the secrets are those
-    of its own.
+    of its own. Of a workload that only says it is a gateway (derive.gateways.is_chosen): files of its machine alone.
     """
+    chosen = is_chosen(db, scope)
     refs: dict[str, ResourceRef] = {}
     for port in merged_gateway(db, scope).ports:
         for found in port.servers:
-            if found.server.tls is not None:
-                refs.update({ref.name: ref for ref in _server_refs(db, scope.namespace, found.server.tls)})
+            tls = found.server.tls
+            if tls is not None:
+                secrets = _server_secrets(db, scope.namespace, tls) if chosen else ()
+                refs.update({ref.name: ref for ref in (*secrets, *_file_refs(tls))})
     return tuple(refs.values())
+
+
+@query
+def gateway_client_secrets(
+    db: Database, served: InboundScope, scope: OutboundScope
+) -> tuple[ResourceRef, ...]:
+    """What DestinationRules tell a gateway to present or trust."""
+    return client_secrets(db, scope) if is_chosen(db, served) else ()
 
 
 @query
@@ -78,12 +89,11 @@ def ingress_secrets(db: Database, scope: InboundScope) -> tuple[ResourceRef, ...
     return tuple({ref.name: ref for tls in settings if tls for ref in _file_refs(tls)}.values())
 
 
-def _server_refs(db: Database, namespace: str, tls: ServerTLSSettings) -> Iterator[ResourceRef]:
+def _server_secrets(db: Database, namespace: str, tls: ServerTLSSettings) -> Iterator[ResourceRef]:
     for credential in certificate_credentials(tls):
         yield from _key_pair_ref(db, namespace, credential)
     if tls.mode in ASKS_FOR_CERTIFICATE and roots_credential(tls):
         yield from _trust_ref(db, namespace, roots_credential(tls))
-    yield from _file_refs(tls)
 
 
 def _file_refs(tls: ServerTLSSettings) -> Iterator[ResourceRef]:
@@ -113,7 +123,7 @@ def _trust_ref(db: Database, namespace: str, credential: str) -> Iterator[Resour
 @query
 def sidecar_secrets(db: Database, scope: OutboundScope, service_account: str) -> tuple[ResourceRef, ...]:
     """What DestinationRules tell a sidecar to present or trust: only if RBAC lets its service account list the secrets
-    of its namespace (Istio's rule). A gateway needs no such role: it is there to hold certificates.
+    of its namespace (Istio's rule). A gateway that a Gateway chose needs no such role: it is there to hold certificates.
     """
     if not _credential_rules(db) or not may_list_secrets(db, scope.namespace, service_account):
         return ()

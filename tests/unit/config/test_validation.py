@@ -201,3 +201,26 @@ def test_metadata(metadata, path):
         f"apiVersion: v1\nkind: Service\nmetadata: {metadata}\nspec: {{ports: [{{port: 80}}]}}\n", "f"
     )
     assert [path_text(each.path) for each in decoded.diagnostics] == [path]
+
+
+@pytest.mark.parametrize(
+    ("selector", "annotation", "expected"),
+    [("{}", "", 1), ("{istio: ingressgateway}", "", 0), ("{}", "internal.istio.io/gateway-service: gw", 0)],
+)
+def test_a_secret_without_a_selector_is_warned_of(selector, annotation, expected):
+    decoded = decode(
+        f"""
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: a, annotations: {{{annotation}}}}}
+spec:
+  selector: {selector}
+  servers:
+  - {{port: {{number: 443, name: https, protocol: HTTPS}}, hosts: [a.b], tls: {{mode: SIMPLE, credentialName: c}}}}
+""",
+        "f.yaml",
+    )
+    found = [each.message for each in decoded.diagnostics]
+    assert len(found) == expected
+    assert all("without a selector" in message for message in found)
+    assert len(decoded.located) == 1

@@ -202,8 +202,8 @@ def test_names_are_the_meshs_dns(world):
     assert world.status.names() == {"cart.shop.svc.cluster.local": MeshName(addresses=("10.1.1.1",))}
 
 
-def test_what_a_proxy_should_run_is_dumped_by_type_and_name(world):
-    dump = world.status.config_dump("shop/cart-0")
+async def test_what_a_proxy_should_run_is_dumped_by_type_and_name(world):
+    dump = await world.status.config_dump("shop/cart-0")
     assert set(dump) == {"clusters", "endpoints", "listeners", "routes"}
     name = "outbound|80||cart.shop.svc.cluster.local"
     assert dump["clusters"][name]["config"]["name"] == name
@@ -212,14 +212,14 @@ def test_what_a_proxy_should_run_is_dumped_by_type_and_name(world):
 
 
 @pytest.mark.parametrize("name", ["shop/cart-1", "shop/none", ""])
-def test_who_is_not_connected_has_no_dump(world, name):
-    assert world.status.config_dump(name) is None
+async def test_who_is_not_connected_has_no_dump(world, name):
+    assert await world.status.config_dump(name) is None
 
 
-def test_no_secret_is_dumped(world):
+async def test_no_secret_is_dumped(world):
     secret = discovery_resource(SECRET, "kubernetes://shop/tls", b"PRIVATE KEY")
     held = world.session.snapshot()
     world.session.view.snapshot = Snapshot(1, {**held.resources, SECRET: {secret.name: secret}})
-    dump = world.status.config_dump("shop/cart-0")
+    dump = await world.status.config_dump("shop/cart-0")
     assert "secrets" not in dump
     assert "PRIVATE" not in json.dumps(dump)

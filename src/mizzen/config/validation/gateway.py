@@ -6,6 +6,8 @@ from mizzen.config.validation import hosts, ports, references, rules
 from mizzen.config.validation.rules import Findings, camel, given, invalid, questionable
 from mizzen.config.validation.tls import server_tls
 
+_SERVICE_ANNOTATION = "internal.istio.io/gateway-service"  # it names workloads, too
+
 
 def validate(resource: Resource[Gateway]) -> Findings:
     spec = resource.spec
@@ -14,6 +16,10 @@ def validate(resource: Resource[Gateway]) -> Findings:
         yield invalid(("metadata", "name"), message, "use letters, digits and '-', without dots")
     if not spec.servers:
         yield invalid(("spec",), "there is no server", "add servers")
+    named = any(server.tls and server.tls.credential_name for server in spec.servers)
+    if named and not spec.selector and _SERVICE_ANNOTATION not in resource.annotations:
+        message = "without a selector, a Secret goes only to gateways that another Gateway selects by label"
+        yield questionable(("spec",), message, "add a selector")
     yield from references.labels(spec.selector, ("spec", "selector"))
     for index, server in enumerate(spec.servers):
         yield from _server(server, ("spec", "servers", index))
