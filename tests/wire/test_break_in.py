@@ -107,19 +107,25 @@ metadata = st.sampled_from(
         {"WORKLOAD_GROUP": "gw"},
     ]
 )
-node_ids = st.builds(node_id, workloads, st.sampled_from(["router", "sidecar"])) | st.text(max_size=30)
+claimed_ids = st.builds(node_id, workloads, st.sampled_from(["router", "router", "sidecar"]))
+node_ids = claimed_ids | claimed_ids | st.text(max_size=30)
 nodes = st.tuples(node_ids, metadata)
 own_nodes = st.tuples(st.none(), metadata)  # the workload's own name, as a gateway
-names = st.lists(st.sampled_from(NAMES), max_size=5, unique=True)
+names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True)
 types = st.sampled_from(
     [SECRET, SECRET, SECRET, LISTENER, CLUSTER, ROUTE, ENDPOINT, "type.googleapis.com/x", ""]
 )
 connects = st.tuples(st.just("connect"), workloads, own_nodes | nodes)
+dropped = st.just([]) | names
 requests = st.tuples(
-    st.just("request"), st.integers(0, 5), types, names, names, st.booleans(), st.none() | nodes
+    st.just("request"), st.integers(0, 5), types, names, dropped, st.booleans(), st.none() | nodes
 )
 closes = st.tuples(st.just("close"), st.integers(0, 5))
-steps = st.lists(connects | requests | requests | closes, min_size=1, max_size=14)
+steps = st.builds(
+    lambda first, rest: [first, *rest],
+    connects,
+    st.lists(connects | requests | requests | requests | closes, min_size=2, max_size=14),
+)
 
 
 class Conversation:
@@ -208,7 +214,7 @@ def hosts_in(data):
     return {host for host in HOSTS if leaf(host)[1] in data}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plan=steps)
 def test_in_no_order_of_requests_is_anybody_sent_what_its_certificate_does_not_allow(daemon, plan):
     for who, got in daemon.runner.run(converse(daemon, plan)):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from grpclib.exceptions import GRPCError, ProtocolError
 
 from mizzen.processes import Command, ToLines, start
 from mizzen.xds.resource import CLUSTER
@@ -71,13 +72,13 @@ async def test_what_the_daemon_writes(tmp_path):
 
 async def is_served(daemon, context):
     metadata = {"WORKLOAD_GROUP": "cart"}
-    async with daemon.proxy(context, "shop/cart-10-0-0-1", metadata=metadata) as proxy:
-        try:
+    try:
+        async with daemon.proxy(context, "shop/cart-10-0-0-1", metadata=metadata) as proxy:
             await proxy.subscribe(CLUSTER)
             await proxy.receive(CLUSTER)
-        except Exception:
-            return False
-        return True
+    except (GRPCError, ProtocolError):  # it is not registered yet
+        return False
+    return True
 
 
 @pytest.mark.envoy

@@ -50,10 +50,17 @@ class StreamServer:
             writer.transport.abort()
             return
         self._serving.add(task)
+        # `drain` waits until the kernel has all: what is closed then keeps nothing here for a client that does not read.
+        writer.transport.set_write_buffer_limits(0)
+        done = False
         try:
             # TimeoutError is an OSError. Only `close` cancels.
             with suppress(OSError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError):
                 await self._serve(reader, writer)
+                done = True
         finally:
             self._serving.discard(task)
-            writer.close()
+            if done:
+                writer.close()
+            else:
+                writer.transport.abort()

@@ -167,13 +167,25 @@ class Other:
         self.by_tcp = by_tcp or answer
 
     async def __aenter__(self):
+        for _ in range(10):
+            if await self._on_a_port_of_both():
+                return self
+        raise AssertionError("no port is free for both UDP and TCP")
+
+    async def _on_a_port_of_both(self) -> bool:
+        """As in `started`."""
         loop = asyncio.get_running_loop()
         self.udp, self.protocol = await loop.create_datagram_endpoint(
             lambda: Datagrams(self.answer), ("127.0.0.1", 0)
         )
         self.address = HostPort("127.0.0.1", self.udp.get_extra_info("sockname")[1])
-        self.tcp = await asyncio.start_server(self._serve, "127.0.0.1", self.address.port)
-        return self
+        try:
+            self.tcp = await asyncio.start_server(self._serve, "127.0.0.1", self.address.port)
+        except OSError:
+            self.udp.close()
+            await asyncio.sleep(0)
+            return False
+        return True
 
     async def __aexit__(self, *_):
         self.udp.close()

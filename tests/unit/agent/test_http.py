@@ -81,3 +81,23 @@ async def test_a_taken_port_is_said_in_words(server):
         UserError, match=r"the agent cannot listen on 127.0.0.1:\d+: .*is another agent running there"
     ):
         await HttpServer({}).start("127.0.0.1", server.port)
+
+
+async def test_who_does_not_read_is_cut_off_and_nothing_is_kept(monkeypatch):
+    monkeypatch.setattr("mizzen.agent.http._REQUEST_SECONDS", 0.2)
+
+    async def long() -> Response:
+        return Response(bytes(2**24))
+
+    server = HttpServer({"/long": long})
+    await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.transport.pause_reading()
+    writer.write(b"GET /long HTTP/1.1\r\n\r\n")
+    await until(lambda: len(server._server._serving) == 1)
+    await until(lambda: not server._server._serving)
+    writer.transport.resume_reading()
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await reader.readexactly(2**24)
+    writer.transport.abort()
+    await server.close()
