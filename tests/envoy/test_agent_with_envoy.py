@@ -138,8 +138,8 @@ async def test_only_envoys_user_can_open_what_the_agent_leaves_in_the_state_fold
     async with running_agent(daemon, free_address()) as agent:
         await until(agent.is_ready, "readiness")
         modes = {path.name: path.stat().st_mode & 0o777 for path in agent.state_dir.iterdir()}
-        files = {"sds.sock": 0o600, "envoy-admin.sock": 0o600, "bootstrap.json": 0o600}
-        assert modes == {**files, "audit": 0o700}
+        sockets = {"sds.sock": 0o600, "envoy-admin.sock": 0o600, "debug.sock": 0o600}
+        assert modes == {**sockets, "bootstrap.json": 0o600, "audit": 0o700}
         assert agent.state_dir.stat().st_mode & 0o777 == 0o700
 
 
