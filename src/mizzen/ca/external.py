@@ -25,13 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from mizzen.ca.authority import Issued, Lifetimes
 from mizzen.ca.csr import accepted_public_key
-from mizzen.ca.files import StateError, read_public
-from mizzen.ca.plugged import ROOTS
+from mizzen.ca.files import StateError
+from mizzen.ca.plugged import ROOTS, has_issued, read_certificates
 from mizzen.ca.revocation import read_revocations
 from mizzen.ca.subject import Subject
 from mizzen.errors import UserError
@@ -78,13 +77,7 @@ class ExternalSigner:
 
     def roots(self) -> tuple[x509.Certificate, ...]:
         """Raises StateError."""
-        path = self.folder / ROOTS
-        try:
-            return tuple(x509.load_pem_x509_certificates(read_public(path)))
-        except ValueError:
-            raise StateError(
-                f"{path} holds no certificate in PEM form", "put the external CA's roots there"
-            ) from None
+        return read_certificates(self.folder / ROOTS)
 
     async def issue(
         self,
@@ -133,16 +126,12 @@ class ExternalSigner:
             said = finished.stderr.strip().rpartition("\n")[2]
             raise SigningFailedError(f"the external CA {finished.exit}: {said}")
         try:
-            chain = tuple(x509.load_pem_x509_certificates(_encoded(finished.stdout)))
+            chain = tuple(x509.load_pem_x509_certificates(finished.stdout))
         except ValueError:
             raise SigningFailedError("the external CA answered with no certificate in PEM form") from None
         if not 1 <= len(chain) <= _LONGEST_CHAIN:
             raise SigningFailedError(f"the external CA answered with {len(chain)} certificates")
         return chain
-
-
-def _encoded(output: str | bytes) -> bytes:
-    return output.encode() if isinstance(output, str) else output
 
 
 def _require_names(
@@ -175,18 +164,10 @@ def _require_bounds(leaf: x509.Certificate, now: datetime, life: timedelta) -> N
 
 def _require_trusted(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> None:
     for below, above in pairwise(chain):
-        if not _issued(below, above):
+        if not has_issued(above, below):
             raise SigningFailedError("the external CA's chain has a gap")
-    if chain[-1] not in roots and not any(_issued(chain[-1], root) for root in roots):
+    if chain[-1] not in roots and not any(has_issued(root, chain[-1]) for root in roots):
         raise SigningFailedError(f"the external CA's chain does not lead to a certificate in {ROOTS}")
-
-
-def _issued(below: x509.Certificate, above: x509.Certificate) -> bool:
-    try:
-        below.verify_directly_issued_by(above)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def _extension(certificate: x509.Certificate, kind: type[Any]) -> Any:

@@ -104,13 +104,13 @@ def _load(folder: Path, now: datetime, random_bytes: RandomBytes, lifetimes: Lif
         key = PrivateKey.from_pem(read_private(folder / KEY))
     except ValueError as error:
         raise StateError(f"cannot use {folder / KEY}", str(error)) from None
-    certificate = _certificates(folder / CERTIFICATE)[0]
+    certificate = read_certificates(folder / CERTIFICATE)[0]
     if certificate.public_key() != key.public_key():
         raise StateError(
             f"{folder / KEY} is not the key of {folder / CERTIFICATE}", "put the two files of one CA there"
         )
-    roots = _certificates(folder / ROOTS)
-    between = _certificates(folder / CHAIN, may_be_empty=True)
+    roots = read_certificates(folder / ROOTS)
+    between = read_certificates(folder / CHAIN, may_be_empty=True)
     way = _way_to_root(folder, certificate, between, roots)
     for depth, step in enumerate(way):
         _require_signing_rights(folder, step, depth, now)
@@ -125,7 +125,8 @@ def _load(folder: Path, now: datetime, random_bytes: RandomBytes, lifetimes: Lif
     )
 
 
-def _certificates(path: Path, *, may_be_empty: bool = False) -> tuple[x509.Certificate, ...]:
+def read_certificates(path: Path, *, may_be_empty: bool = False) -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM file, in its order. Raises StateError."""
     if may_be_empty and not path.exists():
         return ()
     content = read_public(path)
@@ -146,7 +147,8 @@ def _way_to_root(
     """From the certificate that signs to the root that verifies it, both included."""
     way = [certificate]
     while way[-1] not in roots:
-        issuer = next((above for above in (*roots, *between) if _issued(way[-1], above)), None)
+        others = (above for above in (*roots, *between) if above != way[-1])
+        issuer = next((above for above in others if has_issued(above, way[-1])), None)
         if issuer is None or len(way) == _LONGEST_CHAIN:
             raise StateError(
                 f"{folder / CERTIFICATE} does not lead to {folder / ROOTS}, nobody there or in {CHAIN} has signed"
@@ -157,12 +159,13 @@ def _way_to_root(
     return tuple(way)
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether the key of one certificate has signed another."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return certificate != issuer
+    return True
 
 
 def _require_signing_rights(folder: Path, certificate: x509.Certificate, depth: int, now: datetime) -> None:

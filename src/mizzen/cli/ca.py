@@ -6,14 +6,10 @@ import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from mizzen.errors import UserError
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 _STATE_DIR = click.option(
     "--state-dir",
@@ -37,17 +33,17 @@ def command() -> None:
 def status(state_dir: Path) -> None:
     """Show what signs, what is trusted, when it ends, and where a rotation stands."""
     from mizzen.ca import rotation
-    from mizzen.ca.plugged import CERTIFICATE, KEY, ROOTS, is_self_signed
+    from mizzen.ca.plugged import CERTIFICATE, KEY, ROOTS, is_self_signed, read_certificates
     from mizzen.ca.revocation import read_revocations
 
     folder = _ca(state_dir)
     kind = "external (--ca-command)"
     rows = []
     if (folder / KEY).exists():
-        signer = _certificates(folder / CERTIFICATE)[0]
+        signer = read_certificates(folder / CERTIFICATE)[0]
         kind = "self-signed by Mizzen" if is_self_signed(signer) else "plugged in"
         rows.append(("signs", signer))
-    rows += [("trusted", root) for root in _certificates(folder / ROOTS)]
+    rows += [("trusted", root) for root in read_certificates(folder / ROOTS)]
     click.echo(f"CA: {kind}")
     for role, certificate in rows:
         ends = certificate.not_valid_after_utc
@@ -213,17 +209,6 @@ def _ca(state_dir: Path) -> Path:
             f"{folder} holds no CA", "name the state folder of a daemon that has run (mizzen serve)"
         )
     return folder
-
-
-def _certificates(path: Path) -> "list[x509.Certificate]":
-    from cryptography import x509
-
-    from mizzen.ca.files import read_public
-
-    try:
-        return x509.load_pem_x509_certificates(read_public(path))
-    except ValueError:
-        raise UserError(f"{path} holds no certificate in PEM form", "put the right file there") from None
 
 
 def _identity(text: str, trust_domain: str) -> str:
