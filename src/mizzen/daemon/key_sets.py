@@ -28,7 +28,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from mizzen.ca.files import read_private, write_private
 from mizzen.config.json_web_keys import usable_keys
 from mizzen.daemon.settings import Network
-from mizzen.derive.request_authentication import KeySource
+from mizzen.derive.inputs import KeySource
 from mizzen.errors import UserError
 
 FILE = "key-sets.json"

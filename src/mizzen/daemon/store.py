@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.config.resource import Resource, ResourceKey
-from mizzen.derive.inputs import KEY_SETS, RESOURCES, UNHEALTHY
-from mizzen.derive.request_authentication import KeySource
+from mizzen.derive.inputs import KEY_SETS, RESOURCES, UNHEALTHY, KeySource
 from mizzen.derive.workloads import KINDS
 from mizzen.incremental import Database
 from mizzen.incremental.definitions import Input

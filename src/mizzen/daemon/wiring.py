@@ -47,10 +47,10 @@ from mizzen.daemon.standing import Standing
 from mizzen.daemon.status import DaemonStatus, Sources
 from mizzen.daemon.store import Store
 from mizzen.daemon.targets import ScrapeTargets
-from mizzen.derive.inputs import SETTINGS, MeshSettings
+from mizzen.derive.inputs import SETTINGS, KeySource, MeshSettings
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.providers import mesh_addresses
-from mizzen.derive.request_authentication import KeySource, wanted_key_sets
+from mizzen.derive.request_authentication import wanted_key_sets
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
 from mizzen.model.identity import SpiffeId

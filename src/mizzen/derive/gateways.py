@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import Gateway, Server, ServerTLSMode
+from mizzen.config.validation.gateway import SERVICE_ANNOTATION
 from mizzen.derive.gateway_objects import gateway_objects, gateway_reference
 from mizzen.derive.hosts import matches
 from mizzen.derive.inbound import InboundScope, instances, target_port
@@ -19,8 +20,6 @@ from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import Instance
 
-SERVICE_ANNOTATION = "internal.istio.io/gateway-service"
-"""Hosts of services, by commas: the Gateway is for the workloads of these services, instead of for a selector's."""
 AS_IT_IS_LABEL = "experimental.istio.io/disable-gateway-port-translation"
 """On a service: its target ports do not concern a Gateway that selects by label."""
 _HTTP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})

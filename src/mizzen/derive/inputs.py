@@ -31,8 +31,17 @@ SETTINGS: Input[str, MeshSettings] = Input("mesh_settings")
 UNHEALTHY: Input[ResourceKey, str] = Input("unhealthy_workload")
 """Workloads that must get no traffic, with the reason: their agent drains or reports a failed probe."""
 
-KEY_SETS: Input[Any, str] = Input("key_set")
-"""The JSON Web Key Sets that the daemon has fetched, by `request_authentication.KeySource`."""
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeySource:
+    """Where the keys of an issuer are to be fetched. `discovered`: the URI leads to the document that names their URI."""
+
+    uri: str
+    discovered: bool = False
+
+
+KEY_SETS: Input[KeySource, str] = Input("key_set")
+"""The JSON Web Key Sets that the daemon has fetched."""
 
 DRAINING = "draining"
 """The reason of a workload that is about to end."""

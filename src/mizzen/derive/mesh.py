@@ -1,18 +1,29 @@
 """Mesh-wide settings: MeshConfig over its defaults, and what an exportTo means."""
 
+from mizzen.config.resource import Resource
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.derive.inputs import BY_KIND, RESOURCES, SETTINGS, MeshSettings
+from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.incremental import Database, query
 
 
 @query
 def mesh_config(db: Database) -> MeshConfig:
     """The MeshConfig in force: the first by name where there are several, the defaults where there is none."""
-    for key in BY_KIND(db, "MeshConfig"):
-        resource = RESOURCES(db, key)
-        if resource is not None and isinstance(resource.spec, MeshConfig):
-            return resource.spec
-    return MeshConfig()
+    found = _in_force(db)
+    return found.spec if found else MeshConfig()
+
+
+@query
+def mesh_annotations(db: Database) -> FrozenMap[str, str]:
+    """Those of the MeshConfig in force."""
+    found = _in_force(db)
+    return found.annotations if found else EMPTY
+
+
+def _in_force(db: Database) -> Resource[MeshConfig] | None:
+    resources = (RESOURCES(db, key) for key in BY_KIND(db, "MeshConfig"))
+    return next((one for one in resources if one is not None and isinstance(one.spec, MeshConfig)), None)
 
 
 @query

@@ -3,14 +3,13 @@
 Source: Istio: the policies of the root namespace and of the workload's own count together, whatever their order.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from mizzen.config.json_web_keys import usable_keys
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.security import JWTRule, RequestAuthentication
 from mizzen.derive.attachment import Attachment
-from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, KEY_SETS, RESOURCES
+from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, KEY_SETS, RESOURCES, KeySource
 from mizzen.derive.mesh import root_namespace
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
@@ -20,14 +19,6 @@ DISCOVERY_PATH = "/.well-known/openid-configuration"
 
 _KIND = "RequestAuthentication"
 _TIMEOUT = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class KeySource:
-    """Where the keys of an issuer are to be fetched. `discovered`: the URI leads to the document that names their URI."""
-
-    uri: str
-    discovered: bool = False
 
 
 @query

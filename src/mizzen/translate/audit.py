@@ -9,9 +9,8 @@ Lines have no query of a path: it is where people put secrets. Source of the ver
 
 from typing import Any
 
-from mizzen.config.types.mesh import MeshConfig
 from mizzen.derive.authorization import policies_for
-from mizzen.derive.inputs import BY_KIND, RESOURCES
+from mizzen.derive.mesh import mesh_annotations
 from mizzen.derive.request_authentication import request_authentications
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
@@ -29,15 +28,11 @@ _MILLION = 1_000_000
 @query
 def allowed_share(db: Database) -> int:
     """Of a million decisions that allow, how many are written."""
-    for key in BY_KIND(db, "MeshConfig"):
-        resource = RESOURCES(db, key)
-        if resource is not None and isinstance(resource.spec, MeshConfig):
-            try:
-                percent = float(resource.annotations.get(ALLOWED_PERCENT_ANNOTATION, "0"))
-            except ValueError:
-                return 0
-            return round(min(max(percent, 0.0), 100.0) * _MILLION / 100)
-    return 0
+    try:
+        percent = float(mesh_annotations(db).get(ALLOWED_PERCENT_ANNOTATION, "0"))
+        return round(min(max(percent, 0.0), 100.0) * _MILLION / 100)
+    except ValueError:  # no number at all, or none that counts (NaN)
+        return 0
 
 
 def audit_logs(db: Database, namespace: str, labels: FrozenMap[str, str], *, http: bool) -> list[AccessLog]:
@@ -110,7 +105,7 @@ def _log(verdict: str, http: bool, by: str, which: dict[str, Any]) -> AccessLog:
         "dry_run_allow": f"%DYNAMIC_METADATA({by}:istio_dry_run_allow_shadow_effective_policy_id)%",
         "dry_run_allow_result": f"%DYNAMIC_METADATA({by}:istio_dry_run_allow_shadow_engine_result)%",
     }
-    if verdict == "allowed":
+    if http and verdict == "allowed":
         # What denied is in the details. The filters of all actions share this entry: after a denial it may be another's.
         fields["policy"] = f"%DYNAMIC_METADATA({by}:enforced_effective_policy_id)%"
     if http:

@@ -93,15 +93,14 @@ def custom_filters(
     for name, keys in _by_provider(db, namespace, labels).items():
         found = authorizer(db, name)
         asking = found and (found.http if http else found.stream)
-        prefix = policy_prefix(name)
-        if found is not None and asking:
-            marked = _rules_of(db, keys, _CUSTOM, http=http, prefix=prefix)
+        if asking:
+            marked = _custom_rules(db, keys, policy_prefix(name), http=http)
             if marked:
                 yield AuthorizationFilter(None, _rbac("DENY", marked), MARK_PREFIX)
                 yield ExternalFilter(asking)
             continue
         strict = found is not None  # it can be asked, but not on this kind of connection
-        refused = _rules_of(db, keys, _CUSTOM, http=http, prefix=prefix, suffix=_BAD_CUSTOM, strict=strict)
+        refused = _custom_rules(db, keys, policy_prefix(name), _BAD_CUSTOM, http=http, strict=strict)
         if refused:
             yield AuthorizationFilter(_rbac("DENY", refused), None)
 
@@ -113,9 +112,7 @@ def authorizers_of(db: Database, namespace: str, labels: FrozenMap[str, str]) ->
     return tuple(item for item in found if item is not None)
 
 
-def _by_provider(
-    db: Database, namespace: str, labels: FrozenMap[str, str]
-) -> dict[str, tuple[ResourceKey, ...]]:
+def _by_provider(db: Database, namespace: str, labels: FrozenMap[str, str]) -> dict[str, list[ResourceKey]]:
     """The CUSTOM policies in force by their provider. A dry run asks nobody: the answer would come too late to be one."""
     found: dict[str, list[ResourceKey]] = {}
     for key in policies_for(db, namespace, labels).get(_CUSTOM, ()):
@@ -123,26 +120,25 @@ def _by_provider(
         if resource is not None and not is_dry_run(resource):
             name = resource.spec.provider.name if resource.spec.provider else ""
             found.setdefault(name, []).append(key)
-    return {name: tuple(found[name]) for name in in_order(found)}
+    return {name: found[name] for name in in_order(found)}
 
 
-def _rules_of(
+def _custom_rules(
     db: Database,
     keys: Iterable[ResourceKey],
-    action: str,
+    prefix: str,
+    suffix: str = "",
     *,
     http: bool,
-    prefix: str = "",
-    suffix: str = "",
     strict: bool = False,
 ) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for key in keys:
-        resource = policy(db, key)
-        if resource is not None:
-            for name, rule in _policies(resource, action, trust_domains(db), http=http, strict=strict):
-                made[f"{prefix}-{name}{suffix}" if prefix else name] = rule
-    return made
+    """The rules of CUSTOM policies, under Istio's names: of the provider, of the policy, and of what went wrong."""
+    return {
+        f"{prefix}-{name}{suffix}": rule
+        for key in keys
+        if (resource := policy(db, key)) is not None
+        for name, rule in _policies(resource, _CUSTOM, trust_domains(db), http=http, strict=strict)
+    }
 
 
 def _rbac(action: str, policies: dict[str, Any]) -> bytes:
@@ -206,8 +202,8 @@ def _filter(
     if not keep_enforced and not keep_dry:
         return None
     return AuthorizationFilter(
-        rules=encode(RBAC(action=envoy_action, policies=enforced)) if keep_enforced else None,
-        shadow_rules=encode(RBAC(action=envoy_action, policies=dry)) if keep_dry else None,
+        rules=_rbac(envoy_action, enforced) if keep_enforced else None,
+        shadow_rules=_rbac(envoy_action, dry) if keep_dry else None,
         shadow_prefix=f"istio_dry_run_{'deny' if action == 'DENY' and keep_dry else 'allow'}_",
     )
 

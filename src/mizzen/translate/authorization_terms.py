@@ -12,8 +12,7 @@ from typing import Any
 
 from mizzen.proto.api import UriTemplateMatchConfig
 from mizzen.translate.built import pack
-from mizzen.translate.filter_order import JWT
-from mizzen.translate.http_filters.jwt_authn import PAYLOAD
+from mizzen.translate.claims import is_or_has, verified_claim
 
 Term = Callable[[str], dict[str, Any]]
 
@@ -125,18 +124,13 @@ def _claim(*path: str) -> Attribute:
 
     def either(values: Sequence[str]) -> dict[str, Any]:
         matcher = _any_of([{"string_match": string_term(value)} for value in values])
-        return _jwt(path, {"or_match": {"value_matchers": [{"list_match": {"one_of": matcher}}, matcher]}})
+        return {"metadata": verified_claim(path, is_or_has(matcher))}
 
     return Attribute(lambda value: either([value]), principal=True, http_only=True, either=either)
 
 
 def _any_of(matchers: list[dict[str, Any]]) -> dict[str, Any]:
     return matchers[0] if len(matchers) == 1 else {"or_match": {"value_matchers": matchers}}
-
-
-def _jwt(path: Sequence[str], value: dict[str, Any]) -> dict[str, Any]:
-    steps = [{"key": step} for step in (PAYLOAD, *path)]
-    return {"metadata": {"filter": JWT, "path": steps, "value": value}}
 
 
 def _request_principal(value: str) -> dict[str, Any]:
@@ -150,8 +144,8 @@ def _request_principal(value: str) -> dict[str, Any]:
     else:
         issuer, subject = value, "*" if value.endswith("*") else ""
     claims = (
-        _jwt(("iss",), {"string_match": string_term(issuer)}),
-        _jwt(("sub",), {"string_match": string_term(subject)}),
+        {"metadata": verified_claim(("iss",), {"string_match": string_term(issuer)})},
+        {"metadata": verified_claim(("sub",), {"string_match": string_term(subject)})},
     )
     return {"and_ids": {"ids": list(claims)}}
 

@@ -1,10 +1,11 @@
-"""Routes by the claims of a verified token: what Istio writes as header matches named `@request.auth.claims`.
+"""Claims of a verified token, for policies and for routes: what Istio writes as header matches named `@request.auth.claims`.
 
 `@request.auth.claims.a.b` and `@request.auth.claims[a][b]` both name the claim b inside a; only the second can name one with a
 dot in it. They match at gateways, where a RequestAuthentication holds; without a verified token there is no claim.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from mizzen.config.types.networking import StringMatch
@@ -29,11 +30,19 @@ def claim_path(name: str) -> tuple[str, ...]:
     return ()
 
 
+def verified_claim(claim: Sequence[str], value: dict[str, Any]) -> dict[str, Any]:
+    """Envoy's MetadataMatcher for a claim, in what the JWT filter leaves of a token that it has verified."""
+    return {"filter": JWT, "path": [{"key": step} for step in (PAYLOAD, *claim)], "value": value}
+
+
+def is_or_has(matcher: dict[str, Any]) -> dict[str, Any]:
+    """Of a value that is a list, any member may match."""
+    return {"or_match": {"value_matchers": [{"list_match": {"one_of": matcher}}, matcher]}}
+
+
 def claim_matcher(claim: tuple[str, ...], match: StringMatch | None, *, invert: bool) -> Any:
     """A claim must match; with `invert`, must not: then one that is not there fits, too. A list matches by any member."""
-    path = [{"key": step} for step in (PAYLOAD, *claim)]
     value: dict[str, Any] = {"present_match": True}
     if match is not None and not is_catch_all(match):
-        text = {"string_match": string_matcher(match)}
-        value = {"or_match": {"value_matchers": [{"list_match": {"one_of": text}}, text]}}
-    return MetadataMatcher(filter=JWT, path=path, value=value, invert=invert)
+        value = is_or_has({"string_match": string_matcher(match)})
+    return MetadataMatcher(**verified_claim(claim, value), invert=invert)

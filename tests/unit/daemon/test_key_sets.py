@@ -13,7 +13,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from mizzen.daemon.key_sets import FILE, KeySetLimits, KeySets, RefusedError
-from mizzen.derive.request_authentication import KeySource
+from mizzen.derive.inputs import KeySource
 from mizzen.errors import UserError
 
 KEY = {

@@ -6,7 +6,8 @@ from mizzen.config.validation import hosts, ports, references, rules
 from mizzen.config.validation.rules import Findings, camel, given, invalid, questionable
 from mizzen.config.validation.tls import server_tls
 
-_SERVICE_ANNOTATION = "internal.istio.io/gateway-service"  # it names workloads, too
+SERVICE_ANNOTATION = "internal.istio.io/gateway-service"
+"""Hosts of services, by commas: the Gateway is for the workloads of these services, instead of for a selector's."""
 
 
 def validate(resource: Resource[Gateway]) -> Findings:
@@ -17,7 +18,7 @@ def validate(resource: Resource[Gateway]) -> Findings:
     if not spec.servers:
         yield invalid(("spec",), "there is no server", "add servers")
     named = any(server.tls and server.tls.credential_name for server in spec.servers)
-    if named and not spec.selector and _SERVICE_ANNOTATION not in resource.annotations:
+    if named and not spec.selector and SERVICE_ANNOTATION not in resource.annotations:
         message = "without a selector, a Secret goes only to gateways that another Gateway selects by label"
         yield questionable(("spec",), message, "add a selector")
     yield from references.labels(spec.selector, ("spec", "selector"))

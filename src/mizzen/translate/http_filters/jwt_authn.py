@@ -37,7 +37,7 @@ def jwt_filter(db: Database, namespace: str, labels: FrozenMap[str, str], edge: 
     rules = [rule for key in request_authentications(db, namespace, labels) for rule in rules_of(db, key)]
     if not rules:
         return None
-    rules.sort(key=lambda rule: rule.issuer)  # of one issuer the older policy's stays first
+    rules.sort(key=lambda rule: rule.issuer)  # of one issuer the first policy's stays first
     providers: dict[str, Any] = {
         f"origins-{number}": _provider(rule, key_set(db, rule), edge=edge)
         for number, rule in enumerate(rules)
