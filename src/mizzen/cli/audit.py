@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from mizzen.cli.columns import print_columns
 from mizzen.cli.lab_options import chosen_lab, of_a_lab
 from mizzen.errors import UserError
+from mizzen.lab.protocol import is_called
 
 _COLUMNS = ("time", "verdict", "caller", "workload", "request", "policy")
 
@@ -55,10 +57,7 @@ def command(
     if not found:
         click.echo("nothing was denied" if denied else "nothing was written: no policy denied anything")
         return
-    rows = [_COLUMNS, *map(_row, found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_columns([_COLUMNS, *map(_row, found)])
 
 
 def decisions(place: Path) -> Iterable[Mapping[str, Any]]:
@@ -86,10 +85,9 @@ def _lines(file: Path) -> Iterator[Mapping[str, Any]]:
 def _is_meant(one: Mapping[str, Any], workload: str | None, *, denied: bool) -> bool:
     if denied and one.get("verdict") != "denied":
         return False
-    called = (f"{one.get('namespace')}/{one.get('workload')}", one.get("workload"))
-    return workload is None or any(
-        str(name) == workload or str(name).rsplit("-", 1)[0] == workload for name in called
-    )
+    instance = str(one.get("workload"))
+    of = instance.rsplit("-", 1)[0]
+    return workload is None or is_called(workload, str(one.get("namespace")), of, instance)
 
 
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:

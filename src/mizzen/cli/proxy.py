@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from mizzen.cli.columns import print_columns
 from mizzen.cli.lab_options import chosen_lab, of_a_lab
 from mizzen.cli.local_api import read_document
 from mizzen.errors import UserError
+from mizzen.lab.commands import Layout
 from mizzen.lab.state import LabFile
 
 _COLUMNS = ("proxy", "kind", "connected", "state")
@@ -43,10 +45,7 @@ def list_proxies(
     if as_json:
         click.echo(json.dumps(workloads, indent=2))
         return
-    rows = [_COLUMNS, *map(_row, workloads)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_columns([_COLUMNS, *map(_row, workloads)])
 
 
 @command.command("config")
@@ -63,9 +62,8 @@ def config(proxy: str, *, socket_path: Path | None, name: str | None, state_dir:
 
 
 def _of_lab(lab: LabFile) -> Path:
-    """The path of a socket has a limit: a lab with a long name has it elsewhere (lab/commands.py)."""
-    usual = Path(lab.state) / "daemon" / "admin.sock"
-    return usual if usual.exists() else Path(lab.control).parent / "private" / "admin.sock"
+    """The socket of a lab's daemon."""
+    return Layout(Path(lab.state), Path(lab.control).parent / "private").admin_socket
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
