@@ -11,6 +11,7 @@ from mizzen.admin.metrics_text import read_counters
 from mizzen.admin.schema import TrafficReport
 from mizzen.admin.traffic import DENIALS, REQUESTS, AllowPolicies, build_report
 from mizzen.admin.window import CounterWindow
+from mizzen.http_body import TooLongError, read_at_most
 
 AGENT_PORT = 15020
 FREE_FAILURES = 3
@@ -123,7 +124,7 @@ class TrafficScraper:
     async def _scrape_target(self, session: aiohttp.ClientSession, name: str, url: str) -> None:
         try:
             text = await self._fetch(session, url)
-        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError, _TooLongError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError, TooLongError) as error:
             self._note_failure(name, error)
             _drop_frames(error)
             return
@@ -134,12 +135,7 @@ class TrafficScraper:
     async def _fetch(self, session: aiohttp.ClientSession, url: str) -> str:
         async with session.get(f"{url}/stats/prometheus", allow_redirects=False) as response:
             response.raise_for_status()
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._settings.max_bytes:
-                    raise _TooLongError(f"the answer is longer than {self._settings.max_bytes} bytes")
-            return body.decode()
+            return (await read_at_most(response, self._settings.max_bytes)).decode()
 
     def _note_failure(self, name: str, error: Exception) -> None:
         silence = self._silent.setdefault(name, _Silence())
@@ -158,10 +154,6 @@ def _drop_frames(error: BaseException | None) -> None:
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
-
-
-class _TooLongError(Exception):
-    """An agent's answer exceeds the limit."""
 
 
 def agent_url(address: str) -> str:

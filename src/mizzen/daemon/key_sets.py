@@ -30,6 +30,8 @@ from mizzen.config.json_web_keys import usable_keys
 from mizzen.daemon.settings import Network
 from mizzen.derive.inputs import KeySource
 from mizzen.errors import UserError
+from mizzen.http_body import TooLongError, read_at_most
+from mizzen.processes import BackOff
 
 FILE = "key-sets.json"
 """In the state folder."""
@@ -39,6 +41,8 @@ MeshAddresses = Callable[[str, int], Iterable[tuple[str, int]]]
 """(host, port) -> where a service of the mesh answers; nothing for a host that is none."""
 
 _log = logging.getLogger("mizzen")
+# Half of a second to one, doubling to five minutes at most.
+_RETRY = BackOff(first_seconds=0.5, max_seconds=150.0, jitter=1.0)
 
 # Where clouds tell a machine its secrets, as far as these are not link-local anyway.
 _METADATA = frozenset(
@@ -49,8 +53,6 @@ _METADATA = frozenset(
 @dataclass(frozen=True, slots=True)
 class KeySetLimits:
     refresh_seconds: float = 20 * 60.0  # Istio's
-    first_retry_seconds: float = 1.0
-    longest_retry_seconds: float = 300.0
     kept_seconds: float = 24 * 3600.0  # for how long the last keys stay when no refresh succeeds
     longest_timeout_seconds: float = 30.0  # of one fetch, whatever a rule asks for
     max_bytes: int = 1 << 20
@@ -172,11 +174,9 @@ class KeySets:
     def _failed(self, source: KeySource, one: _Watched, why: str) -> None:
         self._fetches.labels("failed").inc()
         one.failures += 1
-        limits = self.limits
-        pause = min(limits.first_retry_seconds * 2 ** min(one.failures - 1, 20), limits.longest_retry_seconds)
         now = self.now()
-        one.due = now + pause * (0.5 + 0.5 * self.chance())
-        if one.keys and now - one.fetched > limits.kept_seconds:
+        one.due = now + _RETRY.delay_seconds(one.failures, self.chance())
+        if one.keys and now - one.fetched > self.limits.kept_seconds:
             one.keys = ""
             self._remember()
             self.publish(source, "")
@@ -206,7 +206,7 @@ class KeySets:
                 keys = usable_keys((await self._get(session, uri)).decode(), secret=False)
         except TimeoutError:
             raise RefusedError(f"no answer within {patience:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, TooLongError) as error:
             raise RefusedError(str(error) or type(error).__name__) from None
         if keys is None:
             raise RefusedError("the answer is no JSON Web Key Set with a public key for signatures")
@@ -230,12 +230,7 @@ class KeySets:
         async with session.get(uri, allow_redirects=False, headers={"Accept": "application/json"}) as answer:
             if answer.status != 200:
                 raise RefusedError(f"the server answered with status {answer.status}")
-            body = bytearray()
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                if len(body) > self.limits.max_bytes:
-                    raise RefusedError(f"the answer is longer than {self.limits.max_bytes} bytes")
-            return bytes(body)
+            return await read_at_most(answer, self.limits.max_bytes)
 
     def require_allowed(self, address: Address) -> None:
         """Raises RefusedError for an address at which this machine, its link or its cloud would answer."""
