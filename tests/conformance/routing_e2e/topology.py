@@ -188,15 +188,14 @@ class Topology:
 
     def mesh_config(self, case: Json) -> Json:
         """The mesh's settings, with what a case wants of them."""
+        providers = self._settings["mesh_config"].get("extensionProviders", ())
         return {
             "apiVersion": "mesh.istio.io/v1alpha1",
             "kind": "MeshConfig",
             "metadata": {"name": "default"},
             "spec": {
                 **self._settings["mesh_config"],
-                "extensionProviders": [
-                    _usable(one) for one in self._settings["mesh_config"].get("extensionProviders", ())
-                ],
+                "extensionProviders": [_usable(one, providers) for one in providers],
                 **case.get("mesh_config", {}),
             },
         }
@@ -252,27 +251,15 @@ class Topology:
         )
 
 
-def _usable(provider: Json) -> Json:
+def _usable(provider: Json, all_of_them: Sequence[Json]) -> Json:
     """Of those "-local", the document says in prose only that they are like the others, beside the workload itself."""
-    if not provider["name"].endswith("-local"):
+    name = provider["name"]
+    if not name.endswith("-local"):
         return provider
-    if "grpc" in provider["name"]:
-        settings = {"service": _LOCAL_AUTHORIZER, "port": GRPC_PORT}
-        return {"name": provider["name"], "envoyExtAuthzGrpc": settings}
-    # The settings of the one that is not local, which are as in Istio's test.
-    added = {
-        "x-ext-authz-additional-header-new": "additional-header-new-value",
-        "x-ext-authz-additional-header-override": "additional-header-override-value",
+    alike = next(one for one in all_of_them if one["name"] == name.removesuffix("-local"))
+    return {key: {**value, "service": _LOCAL_AUTHORIZER} for key, value in alike.items() if key != "name"} | {
+        "name": name
     }
-    settings = {
-        "service": _LOCAL_AUTHORIZER,
-        "port": HTTP_PORT,
-        "headersToUpstreamOnAllow": ["x-ext-authz-*"],
-        "headersToDownstreamOnDeny": ["x-ext-authz-*"],
-        "includeRequestHeadersInCheck": ["x-ext-authz"],
-        "includeAdditionalHeadersInCheck": added,
-    }
-    return {"name": provider["name"], "envoyExtAuthzHttp": settings}
 
 
 def _local_authorizer() -> Json:
