@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs conformance bench bench-compare curves soak fuzz lint format specs-update lock ci-setup clean
+.PHONY: help setup demo test check docs conformance bench bench-compare bench-telemetry curves soak fuzz lint format specs-update lock ci-setup clean
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.ca.subject import Subject, ou_pattern
 from mizzen.envoy_binary import envoy_path
+from mizzen.model.subject import Subject, pattern_of
 from tests.support.certificates import REVIEWS, a_key, an_authority, pem_of
 
 FIELDS = ("workload", "namespace", "canonical_name", "canonical_revision", "cluster")
@@ -21,7 +21,7 @@ EXTENSIONS = "type.googleapis.com/envoy.extensions."
 
 
 def extracted(field: str) -> dict:
-    expression = f"re.extract(connection.subject_peer_certificate, '{ou_pattern(field)}', '\\\\1')"
+    expression = f"re.extract(connection.subject_peer_certificate, '{pattern_of(field.replace(chr(95), chr(45)))}', '\\\\1')"
     text = {"text_format_source": {"inline_string": f"%CEL({expression})%"}, "omit_empty_values": True}
     return {"object_key": field, "factory_key": "envoy.string", "skip_if_empty": True, "format_string": text}
 
@@ -36,7 +36,7 @@ def bootstrap(folder: Path) -> dict:
             "validation_context": {"trusted_ca": {"filename": str(folder / "ca" / "root-cert.pem")}},
         },
     }
-    seen = "|".join(f"%FILTER_STATE({field}:PLAIN)%" for field in FIELDS)
+    seen = "|".join([*(f"%FILTER_STATE({field}:PLAIN)%" for field in FIELDS), "%DOWNSTREAM_PEER_SUBJECT%"])
     log = {
         "@type": EXTENSIONS + "access_loggers.file.v3.FileAccessLog",
         "path": str(folder / "log"),
@@ -138,5 +138,6 @@ def test_envoy_reads_every_fact(tmp_path):
         log = tmp_path / "log"
         awaited(lambda: log.read_text().count("\n") == len(callers))
     assert log.read_text().splitlines() == [
-        "|".join(getattr(caller, field) or "-" for field in FIELDS) for caller in callers
+        "|".join([*(getattr(caller, field) or "-" for field in FIELDS), caller.text or "-"])
+        for caller in callers
     ]

@@ -12,11 +12,20 @@ from mizzen.agent.dns import DnsFigures
 from mizzen.agent.metrics import AgentFigures, exposition_of
 from mizzen.cli.main import COMMANDS
 from mizzen.config.diagnostics import CATALOGUE
+from mizzen.config.types.telemetry import IstioMetric
 from mizzen.daemon import __main__ as daemon_main
 from mizzen.derive import protocols
+from mizzen.derive.telemetry import METRIC_NAMES, MetricChange
+from mizzen.frozen import FrozenMap
 from mizzen.lab.definition import Expectation, Ingress, LabDefinition, Port, Traffic, Workload
 from mizzen.proto.api import StatsAccessLog
-from mizzen.translate.telemetry import denied_metrics, source_metrics
+from mizzen.translate.telemetry.metrics import (
+    Served,
+    denied_metrics,
+    destination_labels,
+    http_metrics,
+    source_labels,
+)
 from tests.support.repository import ROOT, first_cells, python_files, read, section, tracked_files
 
 PAGES = sorted(path for path in tracked_files() if path.suffix == ".md" and path.parts[0] != "tests")
@@ -102,7 +111,8 @@ def test_every_metric_is_documented_and_no_other():
     agent_names = re.findall(
         r"^# TYPE (\w+)", exposition_of(AgentFigures(0, 0, 0.0, True, 0, DnsFigures())).decode(), re.MULTILINE
     )
-    of_envoy = re.findall(r'"((?:istio|mizzen)_\w+)"', read("src/mizzen/translate/telemetry.py"))
+    denied = re.findall(r'"(mizzen_\w+_total)"', read("src/mizzen/translate/telemetry/metrics.py"))
+    of_envoy = [*METRIC_NAMES.values(), *denied]
     page = read("docs/metrics.md")
     assert sorted(set(first_cells(section(page, "## The daemon")))) == sorted(set(of_daemon))
     assert sorted(first_cells(section(page, "## A workload"))) == sorted({*agent_names, *of_envoy})
@@ -110,11 +120,15 @@ def test_every_metric_is_documented_and_no_other():
 
 def test_every_label_of_a_metric_is_documented():
     page = section(read("docs/metrics.md"), "### Of the mesh, counted by Envoy")
-    for log in (source_metrics("http"), denied_metrics()):
-        counters = StatsAccessLog.FromString(log.typed_config.value).counters
-        labels = {tag.name for counter in counters for tag in counter.stat.tags}
-        assert labels, "the counters have labels"
-        assert {label for label in labels if f"`{label}`" not in page} == set()
+    whole = {IstioMetric.REQUEST_COUNT: MetricChange(tags=FrozenMap({"reporter": "'x'"}))}  # none is in short
+    logs = [denied_metrics()]
+    for labels in (source_labels(), destination_labels(Served(mutual=True))):
+        logs += http_metrics(labels, whole)
+    for log in logs:
+        counter = StatsAccessLog.FromString(log.typed_config.value).counters[0]
+        found = {tag.name for tag in counter.stat.tags}
+        assert len(found) > 4, "the counters have labels"
+        assert {label for label in found if f"`{label}`" not in page} == set()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from mizzen.agent.envoy import Envoy, envoy_uid
 from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
 from mizzen.agent.health import DRAINING, Health, HealthReporter, HealthReporters
 from mizzen.agent.http import HttpServer, Response
-from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
+from mizzen.agent.metrics import AgentFigures, exposition_of, own_facts, with_mesh_names
 from mizzen.agent.name_discovery import NameDiscovery
 from mizzen.agent.probe import Prober, read_probe
 from mizzen.agent.readiness import Readiness
@@ -194,7 +194,7 @@ class Agent:
             dns=self._dns_figures,
         )
         try:
-            of_envoy = with_mesh_names(await self._admin.get("/stats/prometheus"))
+            of_envoy = with_mesh_names(await self._admin.get("/stats/prometheus"), own_facts(self._settings))
         except AdminError as error:
             _log.debug("metrics without Envoy's: %s", error)
             of_envoy = b""

@@ -12,10 +12,9 @@ from mizzen.agent.capture import Backend
 from mizzen.agent.capture.arguments import add_capture_arguments, take_capture_options
 from mizzen.agent.capture.options import CaptureOptions
 from mizzen.frozen import FrozenMap
-from mizzen.model.identity import SpiffeId
+from mizzen.model.identity import CLUSTER_ID, SpiffeId
 
 DAEMON_NAME: Final = "mizzen.mizzen-system.svc"  # the name in the daemon's certificate, however it is reached
-KUBE_CLUSTER: Final = "Kubernetes"  # Istio's default cluster ID
 
 # Where the agent and its Envoy meet, relative to the state folder. Envoy works in that folder, so that neither the
 # length of its path (a socket's is limited to 107 bytes) nor a closed parent folder matters.
@@ -122,7 +121,17 @@ class Settings:
 
     @property
     def envoy_environment(self) -> Mapping[str, str]:
-        """What the labels of Envoy's own metrics are made of (`%ENVIRONMENT(...)%` in the stats access logger)."""
+        """What the labels of Envoy's own metrics are made of (`%ENVIRONMENT(...)%` in the stats access logger), and the resource
+        of its spans, to which the user's own attributes are added.
+        """
+        attributes = {
+            "service.name": f"{self.canonical_name}.{self.namespace}",
+            "service.namespace": self.namespace,
+            "service.version": self.canonical_revision,
+            "service.instance.id": self.name,
+        }
+        resource = [f"{name}={value}" for name, value in attributes.items()]
+        own = self.environment.get("OTEL_RESOURCE_ATTRIBUTES")
         return {
             **self.environment,
             "MIZZEN_WORKLOAD": self.name,
@@ -130,7 +139,9 @@ class Settings:
             "MIZZEN_CANONICAL_NAME": self.canonical_name,
             "MIZZEN_CANONICAL_REVISION": self.canonical_revision,
             "MIZZEN_PRINCIPAL": str(self.identity),
-            "MIZZEN_CLUSTER": KUBE_CLUSTER,
+            "MIZZEN_CLUSTER": CLUSTER_ID,
+            "MIZZEN_MESH_ID": self.trust_domain,
+            "OTEL_RESOURCE_ATTRIBUTES": ",".join([*resource, *([own] if own else [])]),
         }
 
 

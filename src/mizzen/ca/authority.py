@@ -13,8 +13,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mizzen.ca.csr import accepted_public_key
 from mizzen.ca.keys import PrivateKey
-from mizzen.ca.subject import Subject
+from mizzen.ca.subject import subject_name
 from mizzen.model.identity import SpiffeId
+from mizzen.model.subject import Subject
 
 RandomBytes = Callable[[int], bytes]
 
@@ -117,7 +118,7 @@ class Authority:
             *map(x509.DNSName, dns_names),
             *map(x509.IPAddress, addresses),
         ]
-        builder = leaf_builder(public_key, subject.to_name(), names)
+        builder = leaf_builder(public_key, subject_name(subject), names)
         builder = (
             builder.issuer_name(self.certificate.subject)
             .serial_number(random_serial(self.random_bytes))

@@ -25,16 +25,15 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from mizzen.ca.authority import Issued, Lifetimes
 from mizzen.ca.csr import accepted_public_key
 from mizzen.ca.files import StateError
 from mizzen.ca.plugged import ROOTS, has_issued, read_certificates
 from mizzen.ca.revocation import read_revocations
-from mizzen.ca.subject import Subject
 from mizzen.errors import UserError
 from mizzen.model.identity import SpiffeId
+from mizzen.model.subject import Subject
 from mizzen.processes import Command, run
 
 _log = logging.getLogger("mizzen")
@@ -98,10 +97,7 @@ class ExternalSigner:
             "identity": str(identity),
             "dns_names": list(dns_names),
             "addresses": [str(address) for address in addresses],
-            "units": [
-                unit.value
-                for unit in subject.to_name().get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-            ],
+            "units": list(subject.units()),
             "ttl_seconds": int(life.total_seconds()),
         }
         chain = await self._asked(json.dumps(question).encode())

@@ -15,8 +15,8 @@ from mizzen.ca.files import StateError
 from mizzen.ca.plugged import CERTIFICATE, CHAIN, KEY, ROOTS, open_authority
 from mizzen.ca.revocation import FILE as REVOKED
 from mizzen.ca.revocation import read_revocations
-from mizzen.ca.subject import Subject
 from mizzen.model.identity import SpiffeId
+from mizzen.model.subject import Subject
 
 _log = logging.getLogger("mizzen")
 _ALARM_AGAIN = timedelta(hours=12)

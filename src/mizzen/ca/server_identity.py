@@ -15,8 +15,8 @@ from mizzen.ca.authority import Authority, AuthorityExpiredError, Issued
 from mizzen.ca.external import ExternalSigner, SigningFailedError
 from mizzen.ca.files import StateError
 from mizzen.ca.keys import PrivateKey
-from mizzen.ca.subject import Subject
 from mizzen.model.identity import SpiffeId
+from mizzen.model.subject import Subject
 from mizzen.rpc.tls import server_context
 
 NAMESPACE, SERVICE_ACCOUNT = "mizzen-system", "mizzen"

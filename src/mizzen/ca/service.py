@@ -20,9 +20,9 @@ from mizzen.ca.csr import CsrRefusedError
 from mizzen.ca.external import SigningFailedError
 from mizzen.ca.files import StateError
 from mizzen.ca.revocation import Revocations
-from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import JoinTokenKey, TokenRefusedError
 from mizzen.model.identity import SpiffeId
+from mizzen.model.subject import Subject
 from mizzen.proto import api
 from mizzen.rpc.admission import Admission
 from mizzen.rpc.peer import Peer, peer_of

@@ -44,6 +44,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Ingress": ("spec.defaultBackend.resource", "spec.rules[].http.paths[].backend.resource"),
         "ProxyConfig": ("spec.image",),
+        "Telemetry": ("spec.metrics[].reportingInterval",),
         "EnvoyFilter": (
             "spec.targetRefs",
             *_under("spec.configPatches[]", "match.proxy match.waypoint patch.filterClass"),
@@ -63,13 +64,13 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "hboneIdleTimeout"
                 " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
-                " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
-                " defaultProviders",
+                " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca",
             ),
             *_under(
                 "spec.extensionProviders[]",
-                "zipkin lightstep datadog stackdriver opencensus skywalking opentelemetry prometheus"
-                " envoyFileAccessLog envoyHttpAls envoyTcpAls envoyOtelAls sds",
+                "lightstep datadog stackdriver opencensus skywalking sds"
+                " opentelemetry.serviceAttributeEnrichment opentelemetry.dynatraceSampler"
+                " opentelemetry.resourceDetectors.dynatrace",
             ),
             *_under(
                 "spec.defaultConfig",
@@ -88,7 +89,6 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 NO_EFFECT: frozenset[str] = frozenset(
     (
-        "Telemetry",
         "WasmPlugin",
         "TrafficExtension",
         "MeshNetworks",

@@ -25,7 +25,6 @@ from mizzen.ca.live import LiveAuthority
 from mizzen.ca.revocation import Revocations
 from mizzen.ca.server_identity import RemotelySigned, ServedAs, ServerIdentity
 from mizzen.ca.service import CertificatePolicy, CertificateService, Issuance
-from mizzen.ca.subject import Subject
 from mizzen.ca.tokens import KEY_FILE, JoinTokenKey
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import ResourceKey
@@ -53,7 +52,8 @@ from mizzen.derive.providers import mesh_addresses
 from mizzen.derive.request_authentication import wanted_key_sets
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
-from mizzen.model.identity import SpiffeId
+from mizzen.model.identity import CLUSTER_ID, SpiffeId
+from mizzen.model.subject import Subject
 from mizzen.rpc.admission import Admission
 from mizzen.rpc.server import ListenError, RpcServer
 from mizzen.sources.files import FileSource
@@ -315,7 +315,7 @@ class Daemon:
         if found is None or found.service_account != identity.service_account:
             return Subject()
         return Subject(
-            found.owner, found.namespace, found.canonical_name, found.canonical_revision, "Kubernetes"
+            found.owner, found.namespace, found.canonical_name, found.canonical_revision, CLUSTER_ID
         )
 
 

@@ -1,6 +1,10 @@
 """Services that the mesh's own machinery calls: the extension providers of MeshConfig, and where they are."""
 
-from mizzen.config.types.providers import ExtensionProvider
+from mizzen.config.types.providers import (
+    EnvoyFileAccessLogProvider,
+    ExtensionProvider,
+    PrometheusMetricsProvider,
+)
 from mizzen.derive.authentication import age
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import RESOURCES, SERVICES_BY_HOST
@@ -13,10 +17,20 @@ from mizzen.model.workload import family_of
 _ANY_NAMESPACE = ("", "*", ".", "~")
 
 
+PROMETHEUS = "prometheus"
+STDOUT = "/dev/stdout"
+# Istio's, without being told.
+_BUILT_IN = (
+    ExtensionProvider(name=PROMETHEUS, prometheus=PrometheusMetricsProvider()),
+    ExtensionProvider(name="envoy", envoy_file_access_log=EnvoyFileAccessLogProvider(path=STDOUT)),
+)
+
+
 @query
 def extension_provider(db: Database, name: str) -> ExtensionProvider | None:
-    """The provider of a name; None where MeshConfig has none."""
-    return next((one for one in mesh_config(db).extension_providers if one.name == name), None)
+    """The provider of a name, MeshConfig's before Istio's own; None where there is none."""
+    providers = (*mesh_config(db).extension_providers, *_BUILT_IN)
+    return next((one for one in providers if one.name == name), None)
 
 
 @query

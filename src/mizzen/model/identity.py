@@ -6,6 +6,9 @@ from typing import Self
 
 _FORM = re.compile(r"spiffe://([^/]+)/ns/([^/]+)/sa/([^/]+)")
 
+CLUSTER_ID = "Kubernetes"
+"""Of the one cluster that there is: Istio's default."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpiffeId:

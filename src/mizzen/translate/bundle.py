@@ -13,6 +13,7 @@ from mizzen.derive.inbound import InboundScope, application, inbound_ports, own_
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.realm import realm
 from mizzen.derive.scope import outbound_scope
+from mizzen.derive.telemetry import Observed, Side, observed
 from mizzen.derive.visibility import visible_ports, visible_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope, ProxyKind, ProxyView
@@ -39,6 +40,7 @@ from mizzen.translate.patches.resources import Patching, added_refs, is_patched,
 from mizzen.translate.patches.settings import in_force
 from mizzen.translate.routes import all_ports_routes, http_proxy_routes, sidecar_routes, sniffed_routes
 from mizzen.translate.secrets import gateway_client_secrets, gateway_secrets, ingress_secrets, sidecar_secrets
+from mizzen.translate.telemetry.reporting import collectors
 from mizzen.translate.unknown import unknown_traffic
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
@@ -84,27 +86,28 @@ def bundle(db: Database, view: ProxyView) -> Bundle:
         own += (*gateway_secrets(db, served), *gateway_client_secrets(db, served, scope))
     else:
         own += _inbound(db, view, served)
+        seen = observed(db, view.namespace, view.labels, Side.CLIENT)
         own += (*ingress_secrets(db, served), *sidecar_secrets(db, scope, view.service_account))
         if view.binding is None:
-            own += _captured(db, scope, view.families)
-            common[LISTENER] = outbound_listeners, (shared,)
+            own += _captured(db, scope, view.families, seen)
+            common[LISTENER] = outbound_listeners, (shared, seen)
             common[ROUTE] = outbound_routes, (shared, view.namespace)
         else:
-            own += _http_proxy(db, scope, view.binding.address, view.binding.http_proxy_port)
-    own += _authorizers(db, view, scope, seen_as)
+            own += _http_proxy(db, scope, view.binding.address, view.binding.http_proxy_port, seen)
+    own += _helpers(db, view, scope, seen_as)
     filters = envoy_filters_for(db, view.namespace, view.labels)
     patching = Patching(filters, view.kind, in_force(mesh_config(db), view.settings))
     return Bundle(tuple(_sets(db, own, common, patching)))
 
 
-def _authorizers(
-    db: Database, view: ProxyView, scope: OutboundScope, seen_as: Caller
-) -> Iterator[ResourceRef]:
-    """The clusters of external authorizers: they are asked, whatever else the workload may call."""
-    for found in authorizers_of(db, view.namespace, view.labels):
-        yield from service_clusters(
-            db, found.service, (found.port,), rules_for(db, scope, found.service), seen_as
-        )
+def _helpers(db: Database, view: ProxyView, scope: OutboundScope, seen_as: Caller) -> Iterator[ResourceRef]:
+    """The clusters of what the proxy itself calls, whatever the workload may call: external authorizers, and collectors of
+    access logs and spans.
+    """
+    asked = [(found.service, found.port) for found in authorizers_of(db, view.namespace, view.labels)]
+    told = collectors(db, view.namespace, view.labels)
+    for ref, port in dict.fromkeys((*asked, *told)):
+        yield from service_clusters(db, ref, (port,), rules_for(db, scope, ref), seen_as)
 
 
 def _sets(
@@ -185,33 +188,37 @@ def _inbound(db: Database, view: ProxyView, scope: InboundScope) -> Iterator[Res
         yield ResourceRef(LISTENER, names.VIRTUAL_INBOUND, inbound.virtual_inbound, captured)
 
 
-def _captured(db: Database, scope: OutboundScope, families: tuple[Family, ...]) -> Iterator[ResourceRef]:
+def _captured(
+    db: Database, scope: OutboundScope, families: tuple[Family, ...], seen: Observed
+) -> Iterator[ResourceRef]:
     """What takes the traffic that no listener of the scope takes, and, where the mesh has a port for it, what is sent to
     the sidecar as an HTTP proxy.
     """
     mesh = mesh_config(db)
     unknown = unknown_traffic(db, scope)
-    yield ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, (unknown, families))
+    yield ResourceRef(LISTENER, names.VIRTUAL_OUTBOUND, virtual_outbound, (unknown, families, seen))
     if mesh.proxy_http_port > 0:
-        yield from _http_proxy(db, scope, LOOPBACK, mesh.proxy_http_port)
+        yield from _http_proxy(db, scope, LOOPBACK, mesh.proxy_http_port, seen)
     if unknown.resolves_names:
         yield ResourceRef(CLUSTER, names.DYNAMIC_DNS, passthrough.dynamic_dns_cluster, ())
         if mesh.outbound_traffic_policy.tls is not None:
             yield from origination_secrets(mesh, mesh.outbound_traffic_policy.tls)
 
 
-def _http_proxy(db: Database, scope: OutboundScope, address: str, port: int) -> Iterator[ResourceRef]:
-    arguments = (address, port, resolves_names(db, scope))
+def _http_proxy(
+    db: Database, scope: OutboundScope, address: str, port: int, seen: Observed
+) -> Iterator[ResourceRef]:
+    arguments = (address, port, seen, resolves_names(db, scope))
     yield ResourceRef(LISTENER, names.listener(address, port), http_proxy, arguments)
     yield ResourceRef(ROUTE, names.HTTP_PROXY, http_proxy_routes, (scope,))
 
 
 @query
-def outbound_listeners(db: Database, scope: OutboundScope) -> tuple[ResourceRef, ...]:
-    """The listeners of a scope."""
+def outbound_listeners(db: Database, scope: OutboundScope, seen: Observed) -> tuple[ResourceRef, ...]:
+    """The listeners of a scope, for callers of whose traffic the same is told."""
     keys = (planned.key for planned in planned_listeners(db, scope))
     return tuple(
-        ResourceRef(LISTENER, names.listener(key.address, key.port), outbound_listener, (key,))
+        ResourceRef(LISTENER, names.listener(key.address, key.port), outbound_listener, (key, seen))
         for key in keys
     )
 

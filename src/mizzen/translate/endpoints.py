@@ -9,14 +9,16 @@ from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.services import service
 from mizzen.derive.workloads import covers
 from mizzen.incremental import Database, query
+from mizzen.model.identity import CLUSTER_ID
 from mizzen.model.service import ServiceRef
+from mizzen.model.subject import Subject
 from mizzen.model.workload import Endpoint
 from mizzen.proto.api import ClusterLoadAssignment
 from mizzen.translate import names
 from mizzen.translate.built import Built, Origin, built, struct
 from mizzen.translate.callers import HOST, Caller
 from mizzen.translate.locality import Group, LocalityBalancing, grouped, locality_balancing
-from mizzen.translate.telemetry import METADATA
+from mizzen.translate.telemetry.metrics import METADATA, PEER
 from mizzen.xds.resource import ENDPOINT
 
 _UNIX = "unix://"
@@ -80,14 +82,7 @@ def _lb_endpoints(group: Group) -> dict[str, Any]:
 def _lb_endpoint(endpoint: Endpoint) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     if endpoint.namespace:
-        metadata[METADATA] = struct(
-            {
-                "workload": endpoint.workload,
-                "namespace": endpoint.namespace,
-                "canonical_name": endpoint.canonical_name,
-                "canonical_revision": endpoint.canonical_revision,
-            }
-        )
+        metadata[METADATA] = struct({PEER: _facts(endpoint).text})
     if endpoint.mutual_tls:
         metadata["envoy.transport_socket_match"] = struct({"tlsMode": "istio"})
     made: dict[str, Any] = {
@@ -95,6 +90,17 @@ def _lb_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "load_balancing_weight": {"value": endpoint.weight},
     }
     return {**made, "metadata": {"filter_metadata": metadata}} if metadata else made
+
+
+def _facts(endpoint: Endpoint) -> Subject:
+    """What metrics tell of a workload, as its certificate has it."""
+    return Subject(
+        endpoint.workload,
+        endpoint.namespace,
+        endpoint.canonical_name,
+        endpoint.canonical_revision,
+        CLUSTER_ID,
+    )
 
 
 def _host(endpoint: Endpoint) -> dict[str, Any]:

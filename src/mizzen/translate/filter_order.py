@@ -13,10 +13,11 @@ EXT_AUTHZ = "envoy.filters.http.ext_authz"
 CORS = "envoy.filters.http.cors"
 FAULT = "envoy.filters.http.fault"
 GRPC_WEB = "envoy.filters.http.grpc_web"
+GRPC_STATS = "envoy.filters.http.grpc_stats"
 DYNAMIC_DNS = "envoy.filters.http.dynamic_forward_proxy"
 ROUTER = "envoy.filters.http.router"
 
-HTTP_FILTERS = (JWT, RBAC, GRPC_WEB, CORS, FAULT, DYNAMIC_DNS, ROUTER)
+HTTP_FILTERS = (JWT, RBAC, GRPC_WEB, GRPC_STATS, CORS, FAULT, DYNAMIC_DNS, ROUTER)
 
 # An external authorizer is asked right after the filter that marks what it is asked about.
 _PLACES = {EXT_AUTHZ: RBAC}

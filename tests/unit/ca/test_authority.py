@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mizzen.ca.authority import AuthorityExpiredError, Lifetimes
 from mizzen.ca.csr import CsrRefusedError
-from mizzen.ca.subject import Subject
+from mizzen.model.subject import Subject
 from tests.support.certificates import NOW, REVIEWS, a_ca, a_csr, a_key, an_authority, pem_of, plug_in
 
 

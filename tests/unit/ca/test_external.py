@@ -8,7 +8,7 @@ import pytest
 from mizzen.ca.authority import Lifetimes
 from mizzen.ca.csr import CsrRefusedError
 from mizzen.ca.external import ExternalSigner, SigningFailedError
-from mizzen.ca.subject import Subject
+from mizzen.model.subject import Subject
 from tests.support.certificates import REVIEWS, a_csr, a_key, an_authority
 
 SIGNER = """

@@ -6,21 +6,24 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.ca.subject import Subject, ou_pattern
+from mizzen.ca.subject import subject_name
+from mizzen.model.subject import Subject, facts_of, pattern_of
 
 FIELDS = ("workload", "namespace", "canonical_name", "canonical_revision", "cluster")
 
 
 def read_back(subject: Subject) -> dict[str, str]:
     """As Envoy does: the patterns on the RFC 2253 text of the subject."""
-    text = x509.Name(subject.to_name()).rfc4514_string()
-    found = {field: re.fullmatch(ou_pattern(field), text) for field in FIELDS}
+    text = x509.Name(subject_name(subject)).rfc4514_string()
+    assert subject.text == text
+    found = {field: re.fullmatch(pattern_of(field.replace("_", "-")), text) for field in FIELDS}
+    assert facts_of(text) == {field.replace("_", "-"): match[1] for field, match in found.items() if match}
     return {field: match.group(1) for field, match in found.items() if match}
 
 
 def test_the_scheme():
     subject = Subject("reviews-v1", "bookinfo", "reviews", "v1", "Kubernetes")
-    assert subject.to_name().rfc4514_string() == (
+    assert subject_name(subject).rfc4514_string() == (
         "OU=cluster=Kubernetes,OU=canonical-revision=v1,OU=canonical-name=reviews,OU=namespace=bookinfo,"
         "OU=workload=reviews-v1"
     )

@@ -26,7 +26,7 @@ from mizzen.translate.locality import (
     distinction,
     locality_balancing,
 )
-from mizzen.translate.telemetry import METADATA
+from mizzen.translate.telemetry.metrics import METADATA, SERVICE, service_names
 from mizzen.translate.traffic_policy import EffectivePolicy, effective_policy, policy_origins
 from mizzen.xds.resource import CLUSTER, ENDPOINT
 
@@ -80,7 +80,7 @@ def outbound_cluster(db: Database, key: ClusterKey) -> Built:
 
 
 def _metadata(found: Service) -> Struct:
-    return struct({"host": found.host, "name": found.name, "namespace": found.namespace})
+    return struct({SERVICE: service_names(found.host, found.name, found.namespace)})
 
 
 def _apply_discovery(

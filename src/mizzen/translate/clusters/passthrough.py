@@ -1,11 +1,13 @@
 """Clusters that stand for no service: where what is unknown goes, and where what must not leave goes."""
 
+from typing import Any
+
 from mizzen.derive.mesh import mesh_config
 from mizzen.incremental import Database, query
 from mizzen.model.service import Protocol
 from mizzen.proto.api import Cluster
 from mizzen.translate import names
-from mizzen.translate.built import Built, built, pack
+from mizzen.translate.built import Built, built, pack, struct
 from mizzen.translate.clusters.connection_pool import (
     HTTP_OPTIONS,
     PASSTHROUGH_IDLE_TIMEOUT,
@@ -14,7 +16,13 @@ from mizzen.translate.clusters.connection_pool import (
 )
 from mizzen.translate.clusters.discovery import by_request
 from mizzen.translate.clusters.transport import ORIGINATED, apply_auto_names, origination
+from mizzen.translate.telemetry.metrics import METADATA, SERVICE, service_names
 from mizzen.xds.resource import CLUSTER
+
+
+def unknown_service(name: str) -> dict[str, Any]:
+    """Metadata by which metrics name what is no service of the mesh. (Istio's destination_service_name)"""
+    return {"filter_metadata": {METADATA: struct({SERVICE: service_names("", name, "")})}}
 
 
 @query
@@ -22,7 +30,12 @@ def black_hole_cluster(db: Database) -> Built:
     """Where what must not leave goes: a cluster without endpoints."""
     return built(
         CLUSTER,
-        Cluster(name=names.BLACK_HOLE, type="STATIC", connect_timeout=mesh_config(db).connect_timeout),
+        Cluster(
+            name=names.BLACK_HOLE,
+            type="STATIC",
+            connect_timeout=mesh_config(db).connect_timeout,
+            metadata=unknown_service(names.BLACK_HOLE),
+        ),
     )
 
 
@@ -39,7 +52,7 @@ def dynamic_dns_cluster(db: Database) -> Built:
     """
     mesh = mesh_config(db)
     pool = mesh.default_traffic_policy.connection_pool if mesh.default_traffic_policy else None
-    cluster = Cluster(name=names.DYNAMIC_DNS)
+    cluster = Cluster(name=names.DYNAMIC_DNS, metadata=unknown_service(names.DYNAMIC_DNS))
     apply_connection_pool(cluster, mesh, pool)
     options = http_options(Protocol.AUTO, mesh, pool, upgrades=False)
     tls = mesh.outbound_traffic_policy.tls
@@ -56,7 +69,9 @@ def original_destination(db: Database, name: str) -> Cluster:
     """A cluster that goes where the connection meant to go, by the protocol that it speaks."""
     mesh = mesh_config(db)
     pool = mesh.default_traffic_policy.connection_pool if mesh.default_traffic_policy else None
-    cluster = Cluster(name=name, type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
+    cluster = Cluster(
+        name=name, type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED", metadata=unknown_service(name)
+    )
     apply_connection_pool(cluster, mesh, pool)
     options = http_options(Protocol.AUTO, mesh, pool, upgrades=False)
     if not options.common_http_protocol_options.HasField("idle_timeout"):

@@ -5,7 +5,7 @@ what the chains of a STRICT port refuse. What no chain takes is closed.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +23,8 @@ from mizzen.derive.inbound import (
     own_tls,
 )
 from mizzen.derive.mesh import mesh_config, trust_domains
+from mizzen.derive.services import service
+from mizzen.derive.telemetry import Side, observed
 from mizzen.incremental import Database, query
 from mizzen.model.service import Protocol
 from mizzen.model.workload import Family
@@ -53,7 +55,8 @@ from mizzen.translate.listeners.network import (
 )
 from mizzen.translate.listeners.server_tls import server_socket
 from mizzen.translate.security import http_security, stream_security
-from mizzen.translate.telemetry import denied_metrics
+from mizzen.translate.telemetry.metrics import Served, denied_metrics, service_names
+from mizzen.translate.telemetry.reporting import Reporting, server_reporting
 from mizzen.translate.tls import mesh_server
 from mizzen.xds.resource import LISTENER
 
@@ -77,7 +80,7 @@ def virtual_inbound(
         FilterChain(
             name="virtualInbound-blackhole",
             filter_chain_match=_to_port(mesh.proxy_inbound_listen_port),
-            filters=[tcp_proxy(mesh, names.BLACK_HOLE, names.BLACK_HOLE)],
+            filters=[tcp_proxy(Reporting(), names.BLACK_HOLE, names.BLACK_HOLE)],
         )
     ]
     for port in inbound_ports(db, scope):
@@ -142,6 +145,7 @@ class _Target:
     port: int
     protocol: Protocol
     match: Mapping[str, Any]
+    served: Served
 
 
 def _to_port(number: int) -> Mapping[str, Any]:
@@ -156,7 +160,7 @@ def _port_chains(
     mode = mutual_tls_mode(db, scope.namespace, scope.labels, port.number)
     address = (opened.bind if opened else "") or ANY_ADDRESS
     name, cluster = names.listener(address, port.number), names.inbound_cluster(port.number)
-    target = _Target(name, cluster, port.number, port.protocol, match)
+    target = _Target(name, cluster, port.number, port.protocol, match, _served(db, port))
     tls = own_tls(db, scope, port)
     if tls is not None:
         yield _own_tls_chain(db, scope, target, tls)
@@ -184,7 +188,9 @@ def _undeclared_chains(db: Database, scope: InboundScope) -> Iterator[FilterChai
     declared = {port.number for port in inbound_ports(db, scope)}
     exceptions = [(own, _to_port(number)) for number, own in sorted(modes.items()) if number not in declared]
     for own, match in (*exceptions, (mode, {})):
-        target = _Target(names.VIRTUAL_INBOUND, names.INBOUND_PASSTHROUGH, 0, Protocol.AUTO, match)
+        target = _Target(
+            names.VIRTUAL_INBOUND, names.INBOUND_PASSTHROUGH, 0, Protocol.AUTO, match, _UNDECLARED
+        )
         for chain in chains_for(own, Content.SNIFFED):
             yield _filter_chain(db, scope, target, chain)
 
@@ -197,7 +203,7 @@ def _filter_chain(db: Database, scope: InboundScope, target: "_Target", chain: C
             "transport_protocol": chain.transport,
             "application_protocols": chain.alpn,
         },
-        filters=_http_filters(db, scope, target) if chain.http else _stream_filters(db, scope, target),
+        filters=_filters(db, scope, target, chain),
     )
     if chain.mutual:
         made.transport_socket.CopyFrom(
@@ -206,7 +212,36 @@ def _filter_chain(db: Database, scope: InboundScope, target: "_Target", chain: C
     return made
 
 
-def _http_filters(db: Database, scope: InboundScope, target: "_Target") -> list[NetworkFilter]:
+_UNDECLARED = Served(service_names("", names.INBOUND_PASSTHROUGH, ""))
+
+
+def _served(db: Database, port: InboundPort) -> Served:
+    """The service for which a port is called; of several the first."""
+    found = service(db, port.service) if port.service is not None else None
+    return (
+        Served(service_names(found.host, found.name, found.ref.namespace)) if found is not None else Served()
+    )
+
+
+def _filters(db: Database, scope: InboundScope, target: "_Target", chain: Chain) -> list[NetworkFilter]:
+    seen = observed(db, scope.namespace, scope.labels, Side.SERVER)
+    reporting = server_reporting(db, seen, replace(target.served, mutual=chain.mutual))
+    if chain.http:
+        return _http_filters(db, scope, target, reporting)
+    # Before the handshake nobody knows who opens the connection.
+    settings = _AFTER_HANDSHAKE if chain.mutual and reporting.is_counted else {}
+    return _stream_filters(db, scope, target, reporting, settings)
+
+
+_AFTER_HANDSHAKE: Mapping[str, Any] = {
+    "upstream_connect_mode": "ON_DOWNSTREAM_TLS_HANDSHAKE",
+    "max_early_data_bytes": {"value": 16384},
+}
+
+
+def _http_filters(
+    db: Database, scope: InboundScope, target: "_Target", reporting: Reporting
+) -> list[NetworkFilter]:
     route = {
         "name": "default",
         "match": {"prefix": "/"},
@@ -221,14 +256,17 @@ def _http_filters(db: Database, scope: InboundScope, target: "_Target") -> list[
         f"inbound_{ANY_ADDRESS}_{target.port}",
         inline_routes(routes),
         [*security, *grpc_web, cors_filter(), fault_filter()],
-        metrics=[denied_metrics(), *audit_logs(db, scope.namespace, scope.labels, http=True)],
+        reporting,
+        logs=[denied_metrics(), *audit_logs(db, scope.namespace, scope.labels, http=True)],
         # Istio's setting: the caller's certificate is appended to what a gateway in front forwarded.
         client_certificate="APPEND_FORWARD",
     )
     return [manager]
 
 
-def _stream_filters(db: Database, scope: InboundScope, target: "_Target") -> list[NetworkFilter]:
+def _stream_filters(
+    db: Database, scope: InboundScope, target: "_Target", reporting: Reporting, settings: Mapping[str, Any]
+) -> list[NetworkFilter]:
     security = stream_security(db, scope.namespace, scope.labels)
     audits = audit_logs(db, scope.namespace, scope.labels, http=False)
-    return [*security, tcp_proxy(mesh_config(db), target.cluster, target.cluster, logs=audits)]
+    return [*security, tcp_proxy(reporting, target.cluster, target.cluster, settings=settings, logs=audits)]

@@ -17,15 +17,17 @@ from mizzen.proto.api import (
     RouteConfiguration,
     TcpProxy,
     TlsInspector,
+    UuidRequestId,
 )
 from mizzen.translate.built import pack
 from mizzen.translate.filter_order import in_order
 from mizzen.translate.http_filters.cors import cors_filter
 from mizzen.translate.http_filters.dynamic_dns import dynamic_dns_filter
 from mizzen.translate.http_filters.fault import fault_filter
+from mizzen.translate.http_filters.grpc_stats import grpc_stats_filter
 from mizzen.translate.http_filters.grpc_web import grpc_web_filter
 from mizzen.translate.http_filters.router import router_filter
-from mizzen.translate.telemetry import access_logs
+from mizzen.translate.telemetry.reporting import Reporting, at_the_end
 
 HTTP = "envoy.filters.network.http_connection_manager"
 TCP = "envoy.filters.network.tcp_proxy"
@@ -124,8 +126,9 @@ def http_connection_manager(
     stat_prefix: str,
     routes: dict[str, Any],
     filters: Iterable[HttpFilter],
+    reporting: Reporting,
     *,
-    metrics: Sequence[AccessLog] = (),
+    logs: Sequence[AccessLog] = (),
     edge: bool = False,
     client_certificate: str = "SANITIZE",
     trusted_hops: int = 0,
@@ -134,12 +137,15 @@ def http_connection_manager(
     """An HTTP connection manager with Istio's settings.
 
     `edge` says that callers are outside the mesh: their addresses are taken from the connection, and from headers only
-    what `trusted_hops` proxies in front have added. `client_certificate` is Envoy's forward_client_cert_details.
+    what `trusted_hops` proxies in front have added. `client_certificate` is Envoy's forward_client_cert_details. `logs` are
+    written besides what is reported.
     """
+    counting = [grpc_stats_filter()] if reporting.is_counted else []
     manager = HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=in_order([*filters, router_filter()]),
-        access_log=[*access_logs(mesh), *metrics],
+        http_filters=in_order([*filters, *counting, router_filter()]),
+        access_log=[*reporting.of_requests(), *logs],
+        tracing=reporting.tracing(),
         server_name=SERVER_NAME,
         use_remote_address={"value": edge},
         xff_num_trusted_hops=trusted_hops,
@@ -152,6 +158,9 @@ def http_connection_manager(
         drain_timeout={"seconds": 1},
         **routes,
     )
+    if not reporting.by_request_id:
+        extension = UuidRequestId(use_request_id_for_trace_sampling={"value": False})
+        manager.request_id_extension.typed_config.CopyFrom(pack(extension))
     if http3:
         manager.codec_type = HttpConnectionManager.CodecType.HTTP3
         manager.http3_protocol_options.SetInParent()
@@ -166,15 +175,19 @@ def http_connection_manager(
 
 
 def tcp_proxy(
-    mesh: MeshConfig,
+    reporting: Reporting,
     stat_prefix: str,
     cluster: str,
     weights: Sequence[tuple[str, int]] = (),
     settings: Mapping[str, Any] = EMPTY,
     logs: Sequence[AccessLog] = (),
 ) -> NetworkFilter:
-    """Plain TCP to one cluster, or to several by weight. `settings` are further fields of Envoy's TcpProxy, `logs` further logs."""
-    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=[*access_logs(mesh), *logs], **settings)
+    """Plain TCP to one cluster, or to several by weight. `settings` are further fields of Envoy's TcpProxy, `logs` are written
+    when a connection ends, besides what is reported.
+    """
+    ended = [at_the_end(log) for log in logs] if reporting.is_counted else logs
+    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=[*reporting.of_connections(), *ended], **settings)
+    proxy.access_log_options.flush_access_log_on_connected = reporting.is_counted
     if len(weights) > 1:
         for name, weight in weights:
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)

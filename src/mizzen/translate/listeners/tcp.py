@@ -18,24 +18,31 @@ from mizzen.translate.clusters.transport import ORIGINATED
 from mizzen.translate.dynamic_dns import dns_cache
 from mizzen.translate.listeners.network import tcp_proxy
 from mizzen.translate.routes import cluster_name, port_number
+from mizzen.translate.telemetry.reporting import Reporting
 from mizzen.translate.tls import MESH_TCP_ALPN
 from mizzen.translate.traffic_policy import effective_policy, tunnel
 
 
-def direct_filters(db: Database, rules: RuleKeys, ref: ServiceRef, port: int) -> list[NetworkFilter]:
+def direct_filters(
+    db: Database, rules: RuleKeys, ref: ServiceRef, port: int, reporting: Reporting
+) -> list[NetworkFilter]:
     """To one service's port."""
     cluster = names.outbound_cluster(port, "", ref.host)
     settings = stream_settings(db, rules, "", port)
-    proxy = tcp_proxy(mesh_config(db), cluster, cluster, settings=settings)
+    proxy = tcp_proxy(reporting, cluster, cluster, settings=settings)
     return [*_resolved(db, ref, port), *_as_stream(db, rules, ref, "", port), proxy]
 
 
 def stream_filters(
-    db: Database, scope: OutboundScope, destinations: Sequence[RouteDestination], port: int
+    db: Database,
+    scope: OutboundScope,
+    destinations: Sequence[RouteDestination],
+    port: int,
+    reporting: Reporting,
 ) -> list[NetworkFilter]:
     """To the destinations of a route, by full host. The settings are those of the first destination (Istio's rule)."""
     if not destinations:
-        return [tcp_proxy(mesh_config(db), names.BLACK_HOLE, names.BLACK_HOLE)]
+        return [tcp_proxy(reporting, names.BLACK_HOLE, names.BLACK_HOLE)]
     targets = [(cluster_name(db, scope, item.destination, port), item.weight or 1) for item in destinations]
     first = destinations[0].destination
     ref, rules, number = _found(db, scope, first, port)
@@ -43,7 +50,7 @@ def stream_filters(
     preparing = (
         [*_resolved(db, ref, number), *_as_stream(db, rules, ref, first.subset, number)] if ref else []
     )
-    return [*preparing, tcp_proxy(mesh_config(db), targets[0][0], targets[0][0], targets, settings)]
+    return [*preparing, tcp_proxy(reporting, targets[0][0], targets[0][0], targets, settings)]
 
 
 def _found(

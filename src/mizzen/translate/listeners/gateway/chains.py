@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from mizzen.derive.gateways import Carries, GatewayPort, GatewayServer, merged_gateway
 from mizzen.derive.inbound import InboundScope
 from mizzen.derive.scope import outbound_scope
+from mizzen.derive.telemetry import Side, observed
 from mizzen.derive.virtual_services import gateway_virtual_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope, ProxyKind
@@ -30,6 +31,7 @@ from mizzen.translate.stream_routes import (
     tls_routes,
     untaken,
 )
+from mizzen.translate.telemetry.reporting import Reporting, client_reporting
 from mizzen.translate.tls import MESH_ALPN
 
 _EVERY_NAME = "*"
@@ -98,7 +100,9 @@ def _stream_chains(db: Database, scope: InboundScope, found: GatewayServer) -> I
     """The chains of a server that does not read what it carries."""
     policies = stream_security(db, scope.namespace, scope.labels)
     if found.carries is Carries.AUTO_PASSTHROUGH:
-        for name, proxy, origin in passthrough_services(db, gateway_scope(db, scope), found):
+        for name, proxy, origin in passthrough_services(
+            db, gateway_scope(db, scope), found, _reporting(db, scope)
+        ):
             origins = (server_origin(found), origin)
             yield Chain(StreamMatch((name,)), (*policies, proxy), origins, protocols=MESH_ALPN)
         return
@@ -123,7 +127,7 @@ def _routed(
     socket: TransportSocket | None,
 ) -> Chain:
     port = found.server.port.number
-    carried = stream_filters(db, gateway_scope(db, scope), route.destinations, port)
+    carried = stream_filters(db, gateway_scope(db, scope), route.destinations, port, _reporting(db, scope))
     # At a gateway the address that the caller chose is the gateway's own: subnets say nothing (Istio's rule).
     match = StreamMatch(route.match.server_names)
     origins = (server_origin(found), Origin("", route.key, route.path))
@@ -142,6 +146,10 @@ def _routes(db: Database, scope: InboundScope, found: GatewayServer, *, tls: boo
 def gateway_scope(db: Database, scope: InboundScope) -> OutboundScope:
     """What a gateway sees of the mesh."""
     return outbound_scope(db, ProxyKind.GATEWAY, scope.namespace, scope.labels)
+
+
+def _reporting(db: Database, scope: InboundScope) -> Reporting:
+    return client_reporting(db, observed(db, scope.namespace, scope.labels, Side.CLIENT))
 
 
 def server_origin(found: GatewayServer) -> Origin:

@@ -6,6 +6,7 @@ from mizzen.config.types.proxy import ForwardClientCertDetails, Topology
 from mizzen.derive.inbound import InboundScope
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.scope import outbound_scope
+from mizzen.derive.telemetry import Side, observed
 from mizzen.incremental import Database
 from mizzen.model.proxy import ProxyKind
 from mizzen.proto.api import NetworkFilter
@@ -14,7 +15,8 @@ from mizzen.translate.dynamic_dns import resolves_names
 from mizzen.translate.gateway_routes import RouteTable, route_name
 from mizzen.translate.listeners.network import ads_routes, http_connection_manager, outbound_http_filters
 from mizzen.translate.security import http_security
-from mizzen.translate.telemetry import denied_metrics, source_metrics
+from mizzen.translate.telemetry.metrics import denied_metrics
+from mizzen.translate.telemetry.reporting import client_reporting
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ def http_manager(
         front.stat_prefix,
         ads_routes(route_name(db, scope, table)),
         [*policies, *outbound_http_filters(grpc_web=True, dynamic_dns=mesh if dynamic_dns else None)],
-        metrics=[
-            source_metrics("http"),
+        client_reporting(db, observed(db, scope.namespace, scope.labels, Side.CLIENT)),
+        logs=[
             *([denied_metrics()] if policies else []),
             *audit_logs(db, scope.namespace, scope.labels, http=True),
         ],

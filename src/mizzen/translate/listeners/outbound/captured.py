@@ -2,6 +2,7 @@
 
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.telemetry import Observed
 from mizzen.incremental import Database, query
 from mizzen.model.workload import Family
 from mizzen.proto.api import Listener, RouteConfiguration
@@ -16,7 +17,7 @@ from mizzen.translate.listeners.network import (
     socket_address,
     tcp_proxy,
 )
-from mizzen.translate.telemetry import source_metrics
+from mizzen.translate.telemetry.reporting import Reporting, client_reporting
 from mizzen.translate.unknown import UnknownTraffic, unknown_hosts
 from mizzen.xds.resource import LISTENER
 
@@ -24,13 +25,15 @@ CAPTURE_PORT = 15001  # where the agent's rules send what the application sends
 
 
 @query
-def virtual_outbound(db: Database, unknown: UnknownTraffic, families: tuple[Family, ...]) -> Built:
+def virtual_outbound(
+    db: Database, unknown: UnknownTraffic, families: tuple[Family, ...], seen: Observed
+) -> Built:
     """virtualOutbound: takes every captured connection and hands it to the listener of its original destination.
 
     What no listener takes goes on as the outboundTrafficPolicy says. Outbound traffic is captured by REDIRECT, whatever
     the interception mode.
     """
-    mesh = mesh_config(db)
+    reporting = client_reporting(db, seen)
     address, *more = (socket_address(family.any_address, CAPTURE_PORT) for family in families)
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
@@ -43,20 +46,20 @@ def virtual_outbound(db: Database, unknown: UnknownTraffic, families: tuple[Fami
                 # Somebody who connects to the capture port itself would make Envoy call itself for ever.
                 "name": "virtualOutbound-trap",
                 "filter_chain_match": {"destination_port": {"value": CAPTURE_PORT}},
-                "filters": [tcp_proxy(mesh, names.BLACK_HOLE, names.BLACK_HOLE)],
+                "filters": [tcp_proxy(reporting, names.BLACK_HOLE, names.BLACK_HOLE)],
             },
             {
                 "name": "virtualOutbound-catchall-tcp",
-                "filters": [tcp_proxy(mesh, unknown.stream, unknown.stream)],
+                "filters": [tcp_proxy(reporting, unknown.stream, unknown.stream)],
             },
         ],
     )
     if unknown.resolves_names:
-        _add_http(mesh, listener, unknown)
+        _add_http(mesh_config(db), listener, unknown, reporting)
     return built(LISTENER, listener)
 
 
-def _add_http(mesh: MeshConfig, listener: Listener, unknown: UnknownTraffic) -> None:
+def _add_http(mesh: MeshConfig, listener: Listener, unknown: UnknownTraffic, reporting: Reporting) -> None:
     """Requests on ports of which the mesh knows nothing have a host, too, which can be resolved."""
     config = RouteConfiguration(name="virtualOutbound-http", validate_clusters={"value": False})
     config.virtual_hosts.append(unknown_hosts(unknown))
@@ -65,7 +68,7 @@ def _add_http(mesh: MeshConfig, listener: Listener, unknown: UnknownTraffic) -> 
         "outbound_virtualOutbound-http",
         inline_routes(config),
         outbound_http_filters(dynamic_dns=mesh),
-        metrics=[source_metrics("http")],
+        reporting,
     )
     match = {"application_protocols": CLEAR_TEXT_HTTP, "transport_protocol": "raw_buffer"}
     # What began to match the chain of HTTP falls back to the default alone.

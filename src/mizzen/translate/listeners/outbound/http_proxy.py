@@ -1,6 +1,7 @@
 """The sidecar as an explicit HTTP proxy (Istio's proxyHttpPort)."""
 
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.telemetry import Observed
 from mizzen.incremental import Database, query
 from mizzen.proto.api import Listener
 from mizzen.translate import names
@@ -11,12 +12,18 @@ from mizzen.translate.listeners.network import (
     outbound_http_filters,
     socket_address,
 )
-from mizzen.translate.telemetry import source_metrics
+from mizzen.translate.telemetry.reporting import client_reporting
 from mizzen.xds.resource import LISTENER
 
 
 @query
-def http_proxy(db: Database, address: str, port: int, dynamic_dns: bool) -> Built:  # part of the key
+def http_proxy(
+    db: Database,
+    address: str,
+    port: int,
+    seen: Observed,
+    dynamic_dns: bool,  # part of the key
+) -> Built:
     """<address>_<port>: takes requests in absolute form, to any HTTP service, from applications that know the proxy. `dynamic_dns`: it
     resolves the hosts of some.
     """
@@ -26,7 +33,7 @@ def http_proxy(db: Database, address: str, port: int, dynamic_dns: bool) -> Buil
         f"outbound_{names.HTTP_PROXY}",
         ads_routes(names.HTTP_PROXY),
         outbound_http_filters(dynamic_dns=mesh if dynamic_dns else None),
-        metrics=[source_metrics("http")],
+        client_reporting(db, seen),
     )
     listener = Listener(
         name=names.listener(address, port),

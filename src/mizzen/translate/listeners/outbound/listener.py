@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mizzen.config.types.mesh import MeshConfig
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.telemetry import Observed
 from mizzen.incremental import Database, query
 from mizzen.model.service import Protocol
 from mizzen.proto.api import FilterChain, Listener
@@ -22,13 +23,14 @@ from mizzen.translate.listeners.network import (
 from mizzen.translate.listeners.outbound.plan import ListenerKey
 from mizzen.translate.listeners.outbound.streams import stream_chains
 from mizzen.translate.stream_routes import Cell, filter_chain_match, untaken
-from mizzen.translate.telemetry import source_metrics
+from mizzen.translate.telemetry.reporting import Reporting, client_reporting
 from mizzen.xds.resource import LISTENER
 
 
 @query
-def outbound_listener(db: Database, key: ListenerKey) -> Built:
-    """<address>_<port>: what the application sends there, told apart as far as it must be."""
+def outbound_listener(db: Database, key: ListenerKey, seen: Observed) -> Built:
+    """<address>_<port>: what the application sends there, told apart as far as it must be. `seen`: what is told of it."""
+    reporting = client_reporting(db, seen)
     listener = Listener(
         name=names.listener(key.address, key.port),
         address=socket_address(key.address, key.port),
@@ -40,15 +42,15 @@ def outbound_listener(db: Database, key: ListenerKey) -> Built:
         listener.additional_addresses.add(address=socket_address("::", key.port))
     services = dict.fromkeys(stream.claim.service.source for stream in key.streams)
     origins = [Origin("", source) for source in services]
-    origins += _add_streams(db, listener, key)
+    origins += _add_streams(db, listener, key, reporting)
     if key.route:
-        _add_http(db, listener, key)
-    _settle_default(mesh_config(db), listener, key)
+        _add_http(db, listener, key, reporting)
+    _settle_default(listener, key, reporting)
     _inspect(mesh_config(db), listener, key)
     return built(LISTENER, listener, tuple(origins))
 
 
-def _add_streams(db: Database, listener: Listener, key: ListenerKey) -> list[Origin]:
+def _add_streams(db: Database, listener: Listener, key: ListenerKey, reporting: Reporting) -> list[Origin]:
     """The chains of streams, and what made those that are not the service's own. Of two that Envoy could not tell apart
     the first holds.
     """
@@ -56,7 +58,7 @@ def _add_streams(db: Database, listener: Listener, key: ListenerKey) -> list[Ori
     found = [
         (chain, match)
         for stream in key.streams
-        for chain in stream_chains(db, stream)
+        for chain in stream_chains(db, stream, reporting)
         for match in untaken(chain.match, taken)
     ]
     origins: list[Origin] = []
@@ -74,14 +76,14 @@ def _add_streams(db: Database, listener: Listener, key: ListenerKey) -> list[Ori
     return origins
 
 
-def _add_http(db: Database, listener: Listener, key: ListenerKey) -> None:
+def _add_http(db: Database, listener: Listener, key: ListenerKey, reporting: Reporting) -> None:
     mesh = mesh_config(db)
     manager = http_connection_manager(
         mesh,
         f"outbound_{listener.name}",
         ads_routes(key.route),
         outbound_http_filters(grpc_web=key.grpc_web, dynamic_dns=mesh if key.dynamic_dns else None),
-        metrics=[source_metrics("http")],
+        reporting,
     )
     made = listener.filter_chains.add(filters=[manager])
     if _tells_apart(key):
@@ -94,14 +96,14 @@ def _tells_apart(key: ListenerKey) -> bool:
     return bool(key.route) and (key.address == ANY_ADDRESS or bool(key.streams))
 
 
-def _settle_default(mesh: MeshConfig, listener: Listener, key: ListenerKey) -> None:
+def _settle_default(listener: Listener, key: ListenerKey, reporting: Reporting) -> None:
     """What no chain takes goes to the default: a connection that got past one criterion does not fall back to chains
     without it. A chain that takes everything needs none beside it.
     """
     everything = any(not chain.HasField("filter_chain_match") for chain in listener.filter_chains)
     if not everything and not listener.HasField("default_filter_chain"):
         cluster = key.unknown.stream
-        chain = FilterChain(name=names.PASSTHROUGH_CHAIN, filters=[tcp_proxy(mesh, cluster, cluster)])
+        chain = FilterChain(name=names.PASSTHROUGH_CHAIN, filters=[tcp_proxy(reporting, cluster, cluster)])
         listener.default_filter_chain.CopyFrom(chain)
 
 
