@@ -19,9 +19,9 @@ from mizzen.ca.authority import Authority
 from mizzen.ca.revocation import Revocations
 from mizzen.ca.server_identity import SERVER_NAME, ServedAs, ServerIdentity
 from mizzen.ca.service import METHOD, CertificatePolicy, CertificateService, Issuance
-from mizzen.model.subject import Subject
 from mizzen.ca.tokens import JoinToken, JoinTokenKey
 from mizzen.model.identity import SpiffeId
+from mizzen.model.subject import Subject
 from mizzen.proto.api import IstioCertificateRequest, IstioCertificateResponse
 from mizzen.rpc.admission import Admission, Limits
 from mizzen.rpc.server import RpcServer

@@ -41,9 +41,9 @@ CASES = {
     ),
     "a setting": (
         "MeshConfig",
-        "  extensionProviders: [{name: x, prometheus: {}}]\n  rootNamespace: root\n",
+        "  extensionProviders: [{name: x, skywalking: {service: a.b, port: 1}}]\n  rootNamespace: root\n",
         MESH,
-        [("MZ0101", 5, 34, "spec.extensionProviders[0].prometheus")],
+        [("MZ0101", 5, 34, "spec.extensionProviders[0].skywalking")],
     ),
     "settings, with and without a type": (
         "MeshConfig",
