@@ -15,18 +15,20 @@ PAGES = specs.pages(Path(__file__).parents[1] / "specs")
 
 def batches(page: Path) -> Iterator[tuple[list[str], list[DiscoveryResource]]]:
     """The resources of a page's specs, in as few batches as names allow: what has the same bytes is asked for once, what has
-    the same name but other bytes needs a batch of its own.
+    the same name but other bytes needs a batch of its own. Every batch has a cluster of each name: a tracer wants its own.
     """
     waiting: dict[tuple[str, str, str], tuple[str, DiscoveryResource]] = {}
     for spec in specs.parse(page.read_text()):
         for item in spec.resources():
             if item.type_url != ENDPOINT:  # Envoy takes them by discovery alone
                 waiting.setdefault((item.type_url, item.name, item.version), (spec.title, item))
+    clusters = {key[1]: found for key, found in reversed(waiting.items()) if key[0] == CLUSTER}
     while waiting:
         batch: dict[tuple[str, str], tuple[str, str, str]] = {}
         for key in waiting:
             batch.setdefault(key[:2], key)
         taken = [waiting.pop(key) for key in batch.values()]
+        taken += [found for name, found in clusters.items() if (CLUSTER, name) not in batch]
         yield [title for title, _ in taken], [item for _, item in taken]
 
 
@@ -34,7 +36,8 @@ def culprits(titles: list[str], resources: list[DiscoveryResource]) -> list[str]
     """Which resource Envoy refuses, asked for one by one."""
     found = []
     for title, item in zip(titles, resources, strict=True):
-        if objection := validate([item]):
+        clusters = [one for one in resources if one.type_url == CLUSTER and one is not item]
+        if objection := validate([item, *clusters]):
             found.append(f"{title}: {item.type_url.rpartition('.')[2]} {item.name}: {objection}")
     return found
 
