@@ -15,6 +15,7 @@ from mizzen.model import short_labels
 from mizzen.model.subject import pattern_of
 from mizzen.proto.api import AccessLog, HeaderMatcher, StatsAccessLog
 from mizzen.translate.built import pack
+from mizzen.translate.filter_order import GRPC_STATS
 
 # Endpoint and cluster metadata in which translation leaves the names of what they stand for.
 METADATA = "mizzen"
@@ -24,7 +25,6 @@ PEER, SERVICE = "peer", "service"
 MAX_SERIES = 5000
 
 UNKNOWN = "unknown"
-_MESSAGES = "%FILTER_STATE(envoy.filters.http.grpc_stats:FIELD:{}_message_count)%"
 
 
 def service_names(host: str, name: str, namespace: str) -> str:
@@ -38,6 +38,10 @@ class Served:
 
     service: str = service_names("", "", "")
     mutual: bool = False  # callers prove an identity of the mesh
+
+    @property
+    def host(self) -> str:
+        return self.service.partition("|")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +203,16 @@ def denied_metrics() -> AccessLog:
 
 _COUNTERS, _HISTOGRAMS = "counters", "histograms"
 _ONE = {"value_fixed": {"value": 1}}
+# What the filter of gRPC leaves: "2,1" for two messages of the request and one of the response.
+_MESSAGES = f"string(filter_state['{GRPC_STATS}'])"
 # Metric -> the list of the logger's settings that it stands in, and how it is measured.
 _MEASURED: Mapping[IstioMetric, tuple[str, Mapping[str, Any]]] = {
     IstioMetric.REQUEST_COUNT: (_COUNTERS, _ONE),
     IstioMetric.REQUEST_DURATION: (_HISTOGRAMS, {"unit": "Milliseconds", "value_format": "%DURATION%"}),
     IstioMetric.REQUEST_SIZE: (_HISTOGRAMS, {"unit": "Bytes", "value_format": "%BYTES_RECEIVED%"}),
     IstioMetric.RESPONSE_SIZE: (_HISTOGRAMS, {"unit": "Bytes", "value_format": "%BYTES_SENT%"}),
-    IstioMetric.GRPC_REQUEST_MESSAGES: (_COUNTERS, {"value_format": _MESSAGES.format("request")}),
-    IstioMetric.GRPC_RESPONSE_MESSAGES: (_COUNTERS, {"value_format": _MESSAGES.format("response")}),
+    IstioMetric.GRPC_REQUEST_MESSAGES: (_COUNTERS, {"value_format": _extracted(_MESSAGES, "([0-9]+),.*")}),
+    IstioMetric.GRPC_RESPONSE_MESSAGES: (_COUNTERS, {"value_format": _extracted(_MESSAGES, ".*,([0-9]+)")}),
     IstioMetric.TCP_OPENED_CONNECTIONS: (_COUNTERS, _ONE),
     IstioMetric.TCP_CLOSED_CONNECTIONS: (_COUNTERS, _ONE),
     IstioMetric.TCP_SENT_BYTES: (_COUNTERS, {"value_format": "%BYTES_SENT%"}),

@@ -1,6 +1,6 @@
 """What filters get so that one side of a workload's traffic is told: access loggers, and the settings of spans."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mizzen.config.types.providers import ExtensionProvider
 from mizzen.derive.providers import extension_provider, provider_service
@@ -50,8 +50,13 @@ def client_reporting(db: Database, seen: Observed) -> Reporting:
 
 @query
 def server_reporting(db: Database, seen: Observed, served: Served) -> Reporting:
-    """Of what reaches a workload by one filter chain."""
-    return _reporting(db, seen, destination_labels(served))
+    """Of what reaches a workload by one filter chain. What a collector receives is not told to that collector: each report would
+    be the reason for the next one.
+    """
+    host = served.host
+    logs = None if seen.logs is None else tuple(one for one in seen.logs if _host(db, one.provider) != host)
+    spans = seen.spans if seen.spans and _host(db, seen.spans.provider) != host else None
+    return _reporting(db, replace(seen, logs=logs, spans=spans), destination_labels(served))
 
 
 def _reporting(db: Database, seen: Observed, labels: Labels) -> Reporting:
@@ -90,15 +95,26 @@ def collectors(
         names = [output.provider for output in seen.logs or ()]
         names += [seen.spans.provider] if seen.spans else []
         for name in names:
-            provider = extension_provider(db, name) or ExtensionProvider()
-            settings = (
-                provider.envoy_otel_als
-                or provider.envoy_http_als
-                or provider.envoy_tcp_als
-                or provider.opentelemetry
-                or provider.zipkin
-            )
-            ref = provider_service(db, settings.service, settings.port) if settings else None
-            if settings is not None and ref is not None:
-                found[ref, settings.port] = None
+            if (collector := _collector(db, name)) is not None:
+                found[collector] = None
     return tuple(found)
+
+
+def _collector(db: Database, name: str) -> tuple[ServiceRef, int] | None:
+    """The service that a provider sends to, and its port; None where it sends nothing or the service is not known."""
+    provider = extension_provider(db, name) or ExtensionProvider()
+    settings = (
+        provider.envoy_otel_als
+        or provider.envoy_http_als
+        or provider.envoy_tcp_als
+        or provider.opentelemetry
+        or provider.zipkin
+    )
+    ref = provider_service(db, settings.service, settings.port) if settings else None
+    return (ref, settings.port) if settings is not None and ref is not None else None
+
+
+def _host(db: Database, name: str) -> str | None:
+    """Of the service that a provider sends to."""
+    collector = _collector(db, name)
+    return collector[0].host if collector is not None else None

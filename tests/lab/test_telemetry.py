@@ -1,0 +1,455 @@
+"""What proxies tell of real traffic: both sides count the same, a trace is one over all hops, and nobody is believed who only
+says who they are.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mizzen.lab.definition import LabDefinition, Port, Workload
+from tests.support.lab import Lab, running_lab, until
+from tests.support.load import write
+from tests.support.scraping import counted, samples
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+
+ROOT = Path(__file__).parents[2]
+# Answers with the headers that it got; ?status=N; ?next=URL: asks there first, and passes the trace's headers on.
+HOP = """
+import http.server, json, os, urllib.error, urllib.request
+from urllib.parse import parse_qs, urlparse
+PASSED_ON = ("traceparent", "tracestate", "x-request-id")
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        asked = {key: values[0] for key, values in parse_qs(urlparse(self.path).query).items()}
+        if "next" in asked:
+            headers = {name: self.headers[name] for name in PASSED_ON if self.headers[name]}
+            urllib.request.urlopen(urllib.request.Request(asked["next"], headers=headers), timeout=10).read()
+        body = json.dumps(dict(self.headers)).encode()
+        self.send_response(int(asked.get("status", 200)))
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer((os.environ["HOST"], 8000), Handler).serve_forever()
+"""
+# Echoes one message of each connection. On port 8002 it asks another to do so when it is asked to: GET /<host>/<port>/<count>.
+STREAM = """
+import http.server, os, socket, socketserver, threading
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(self.request.recv(1000) * 2)
+class Ask(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        _, host, port, count = self.path.split("/")
+        for _ in range(int(count)):
+            with socket.create_connection((host, int(port)), 10) as there:
+                there.sendall(b"ping!")
+                received = b""
+                while len(received) < 10 and (more := there.recv(100)):
+                    received += more
+                assert received == b"ping!ping!", received
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_): pass
+asking = http.server.ThreadingHTTPServer((os.environ["HOST"], 8002), Ask)
+threading.Thread(target=asking.serve_forever, daemon=True).start()
+socketserver.ThreadingTCPServer((os.environ["HOST"], 9000), Echo).serve_forever()
+"""
+MESH = """
+apiVersion: mesh.istio.io/v1alpha1
+kind: MeshConfig
+metadata: {name: default}
+spec:
+  extensionProviders:
+  - name: otlp
+    opentelemetry: {service: collector.tools.svc.cluster.local, port: 4317}
+  - name: lines
+    envoyOtelAls:
+      service: collector.tools.svc.cluster.local
+      port: 4317
+      logFormat: {text: "%RESPONSE_CODE%", labels: {path: "%PATH%"}}
+  - name: json
+    envoyFileAccessLog: {path: /dev/stdout, logFormat: {labels: {failed: "%PATH%", status: "%RESPONSE_CODE%"}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: back, namespace: shop}
+spec: {selector: {app: back}, ports: [{name: http, port: 80, targetPort: 8000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: middle, namespace: shop}
+spec: {selector: {app: middle}, ports: [{name: http, port: 80, targetPort: 8000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: shop}
+spec: {selector: {app: front}, ports: [{name: http, port: 80, targetPort: 8000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo, namespace: shop}
+spec: {selector: {app: echo}, ports: [{name: tcp, port: 9000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: collector, namespace: tools}
+spec: {selector: {app: collector}, ports: [{name: grpc-otlp, port: 4317}]}
+---
+# Each version when it is asked for.
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: back, namespace: shop}
+spec: {host: back, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: back, namespace: shop}
+spec:
+  hosts: [back]
+  http:
+  - match: [{headers: {version: {exact: v2}}}]
+    route: [{destination: {host: back, subset: v2}}]
+  - route: [{destination: {host: back, subset: v1}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: back, namespace: shop}
+spec:
+  selector: {matchLabels: {app: back}}
+  action: DENY
+  rules: [{to: [{operation: {paths: [/secret]}}]}]
+"""
+
+
+def hop(name: str, version: str = "") -> Workload:
+    return Workload(
+        name=f"{name}-{version}" if version else name,
+        namespace="shop",
+        service_account=name,
+        labels={"app": name, **({"version": version} if version else {})},
+        command=("python", "-c", HOP),
+        ports=(Port(number=8000),),
+    )
+
+
+def stream(name: str) -> Workload:
+    return Workload(
+        name=name,
+        namespace="shop",
+        service_account=name,
+        labels={"app": name},
+        command=("python", "-c", STREAM),
+        ports=(Port(number=9000), Port(number=8002)),
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("mesh")
+    (folder / "mesh.yaml").write_text(MESH)
+    collector = Workload(
+        name="collector",
+        namespace="tools",
+        labels={"app": "collector"},
+        command=(sys.executable, "-m", "tests.support.collector"),
+        ports=(4317,),
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    workloads = (
+        collector,
+        hop("front"),
+        hop("middle"),
+        hop("back", "v1"),
+        hop("back", "v2"),
+        stream("echo"),
+        stream("caller"),
+    )
+    with running_lab(folder, definition=LabDefinition(name="told", workloads=workloads)) as started:
+        yield started
+
+
+OF_BOTH_SIDES = (
+    ("source", "front"),
+    ("source", "middle"),
+    ("destination", "back-v1"),
+    ("destination", "back-v2"),
+)
+
+
+def requests_to_back(lab: Lab, reporter: str) -> Counter[tuple[str, ...]]:
+    by = ("source_workload", "source_principal", "destination_version", "response_code")
+    found: Counter[tuple[str, ...]] = Counter()
+    for side, workload in OF_BOTH_SIDES:
+        if side == reporter:
+            found += counted(
+                lab, "istio_requests_total", workload, by, reporter=reporter, destination_service_name="back"
+            )
+    return found
+
+
+def test_both_sides_count_the_same(lab: Lab) -> None:
+    sent = {
+        ("front", "v1", "/", 200): 7,
+        ("front", "v1", "/?status=418", 418): 3,
+        ("front", "v2", "/", 200): 5,
+        ("front", "v2", "/secret", 403): 2,
+        ("middle", "v1", "/", 200): 4,
+    }
+    for (caller, version, path, status), count in sent.items():
+        answers = lab.requests(caller, f"http://back{path}", {"version": version}, count=count)
+        assert {answer.status for answer in answers} == {status}
+    expected = {
+        (f"{caller}-0", f"spiffe://cluster.local/ns/shop/sa/{caller}", version, str(status)): count
+        for (caller, version, _, status), count in sent.items()
+    }
+    assert requests_to_back(lab, "source") == expected
+    assert requests_to_back(lab, "destination") == expected
+
+
+def test_labels_are_istios(lab: Lab) -> None:
+    lab.request("front", "http://back/")
+    (source,) = (
+        labels
+        for name, labels, _ in samples(lab, "front")
+        if name == "istio_requests_total"
+        and labels["response_code"] == "200"
+        and labels["destination_version"] == "v1"
+    )
+    (destination,) = (
+        labels
+        for name, labels, _ in samples(lab, "back-v1")
+        if name == "istio_requests_total"
+        and labels["response_code"] == "200"
+        and labels["source_app"] == "front"
+    )
+    common = {
+        "source_workload": "front-0",
+        "source_workload_namespace": "shop",
+        "source_canonical_service": "front",
+        "source_canonical_revision": "latest",
+        "source_app": "front",
+        "source_version": "latest",
+        "source_cluster": "Kubernetes",
+        "source_principal": "spiffe://cluster.local/ns/shop/sa/front",
+        "destination_workload": "back-v1-0",
+        "destination_workload_namespace": "shop",
+        "destination_canonical_service": "back",
+        "destination_canonical_revision": "v1",
+        "destination_app": "back",
+        "destination_version": "v1",
+        "destination_cluster": "Kubernetes",
+        "destination_principal": "spiffe://cluster.local/ns/shop/sa/back",
+        "destination_service": "back.shop.svc.cluster.local",
+        "destination_service_name": "back",
+        "destination_service_namespace": "shop",
+        "request_protocol": "http",
+        "response_code": "200",
+        "response_flags": "-",
+    }
+    assert source == {**common, "reporter": "source", "connection_security_policy": "unknown"}
+    assert destination == {**common, "reporter": "destination", "connection_security_policy": "mutual_tls"}
+
+
+def address_of(lab: Lab, workload: str) -> str:
+    return next(one.address for one in lab.status().instances if one.workload == workload)
+
+
+def test_who_proves_nothing_is_unknown_whatever_they_say(lab: Lab) -> None:
+    claims = {
+        "x-envoy-peer-metadata": "ChwKDkFQUF9DT05UQUlORVJT",
+        "x-envoy-peer-metadata-id": "sidecar~10.0.0.1~front.shop~shop.svc.cluster.local",
+        "x-forwarded-client-cert": 'Subject="OU=workload=front";URI=spiffe://cluster.local/ns/shop/sa/front',
+        "baggage": "k8s.deployment.name=front",
+    }
+    url = f"http://{address_of(lab, 'back-v2')}:8000/"
+    assert lab.request("outside", url, claims)[0] == 200
+    by = ("source_workload", "source_workload_namespace", "source_principal", "source_app", "source_cluster")
+    found = counted(lab, "istio_requests_total", "back-v2", by, connection_security_policy="none")
+    assert found == {("unknown",) * 5: 1}
+
+
+def test_applications_see_nothing_of_it(lab: Lab) -> None:
+    status, _, body = lab.request("front", "http://back/")
+    assert status == 200
+    seen = {name.lower() for name in json.loads(body)}
+    assert {name for name in seen if name.startswith("x-")} == {
+        "x-forwarded-proto",
+        "x-request-id",
+        "x-envoy-attempt-count",
+        "x-forwarded-client-cert",
+    }
+
+
+def test_connections_are_counted_by_both_sides(lab: Lab) -> None:
+    host = "echo.shop.svc.cluster.local"
+    asked = f"http://127.0.0.1:8002/{host}/9000/6"
+    assert lab.request("caller", asked)[0] == 200
+    by = ("source_workload", "destination_workload", "destination_service_name", "response_flags")
+    edge = ("caller-0", "echo-0", "echo", "-")
+    expected = {
+        "istio_tcp_connections_opened_total": 6,
+        "istio_tcp_connections_closed_total": 6,
+        "istio_tcp_received_bytes_total": 30,
+        "istio_tcp_sent_bytes_total": 60,
+    }
+    for reporter, workload in (("source", "caller"), ("destination", "echo")):
+        having = {"reporter": reporter, "request_protocol": "tcp"}
+
+        def found(workload: str = workload, having: dict[str, str] = having) -> dict[str, int]:
+            return {name: counted(lab, name, workload, by, **having)[edge] for name in expected}
+
+        until(lambda found=found: found() == expected, lambda found=found: f"{found()}")
+        principals = counted(
+            lab, "istio_tcp_connections_opened_total", workload, ("source_principal",), **having
+        )
+        assert principals == {("spiffe://cluster.local/ns/shop/sa/caller",): 6}
+
+
+TRACES = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: traces, namespace: istio-system}
+spec:
+  tracing:
+  - providers: [{name: otlp}]
+    randomSamplingPercentage: 100
+    customTags: {tenant: {header: {name: x-tenant, defaultValue: nobody}}}
+"""
+
+
+def collected(lab: Lab, kind: str) -> list[dict[str, Any]]:
+    lines = lab.log("collector-0.app").splitlines()
+    found = (json.loads(line) for line in lines if line.startswith(f'{{"{kind}":'))
+    return [each[kind] for each in found]
+
+
+def traces(lab: Lab, tenant: str) -> list[list[dict[str, Any]]]:
+    """The spans of each trace whose first request named a tenant."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for span in collected(lab, "span"):
+        found.setdefault(span["trace"], []).append(span)
+    return [
+        spans for spans in found.values() if any(span["attributes"].get("tenant") == tenant for span in spans)
+    ]
+
+
+# Of each hop the caller's sidecar and the called one's.
+HOPS = ["back.shop", "front.shop", "middle.shop", "middle.shop"]
+
+
+def whole_traces(lab: Lab, tenant: str) -> int:
+    return sum(sorted(span["service"] for span in spans) == HOPS for spans in traces(lab, tenant))
+
+
+def ask_middle(lab: Lab, tenant: str, count: int) -> None:
+    answers = lab.requests("front", "http://middle/?next=http://back/", {"x-tenant": tenant}, count=count)
+    assert {answer.status for answer in answers} == {200}
+
+
+def test_a_trace_is_one_over_all_hops(lab: Lab) -> None:
+    write(lab, "traces.yaml", TRACES)
+
+    def is_traced() -> bool:
+        ask_middle(lab, "warm", 1)
+        return whole_traces(lab, "warm") > 0
+
+    until(is_traced, "connections from before the Telemetry are gone")
+    count = 5
+    ask_middle(lab, "acme", count)
+    until(lambda: whole_traces(lab, "acme") == count, lambda: f"{len(traces(lab, 'acme'))} traces")
+    assert len(traces(lab, "acme")) == count
+    for spans in traces(lab, "acme"):
+        ids = {span["span"] for span in spans}
+        roots = [span for span in spans if span["parent"] not in ids]
+        assert [(root["service"], root["parent"]) for root in roots] == [("front.shop", "")]
+        assert {span["attributes"]["istio.namespace"] for span in spans} == {"shop"}
+        assert {span["attributes"]["istio.mesh_id"] for span in spans} == {"cluster.local"}
+
+
+def test_what_the_collector_receives_is_not_told_to_it(lab: Lab) -> None:
+    assert {span["service"] for span in collected(lab, "span")} == set(HOPS)
+
+
+def test_calls_of_grpc_are_counted_with_their_messages(lab: Lab) -> None:
+    """What the sidecars send to the collector is gRPC, which the collector's sidecar tells of."""
+    by = ("grpc_response_status", "response_code", "source_app")
+
+    def calls(name: str) -> Counter[tuple[str, ...]]:
+        return counted(lab, name, "collector", by, request_protocol="grpc", reporter="destination")
+
+    requests = until(lambda: calls("istio_requests_total"), "the collector was called")
+    assert {key[:2] for key in requests} == {("0", "200")}
+    assert {key[2] for key in requests} >= {"front", "middle", "back"}
+    assert calls("istio_request_messages_total") == calls("istio_response_messages_total")
+    assert calls("istio_request_messages_total").total() >= 3
+
+
+LOGS = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: logs, namespace: shop}
+spec:
+  selector: {matchLabels: {app: front}}
+  accessLogging:
+  - providers: [{name: lines}, {name: json}]
+    filter: {expression: response.code >= 400}
+"""
+
+
+def test_access_logs_go_where_the_providers_say(lab: Lab) -> None:
+    write(lab, "logs.yaml", LOGS)
+    lab.request("front", "http://back/fine")
+    lab.request("front", "http://back/lost?status=404")
+    lab.request("middle", "http://back/others?status=404")
+    until(lambda: collected(lab, "line"), "a line has come by OTLP")
+    assert collected(lab, "line") == [{"body": "404", "attributes": {"path": "/lost?status=404"}}]
+    lines = [line for line in lab.log("front-0.proxy").splitlines() if '"failed"' in line]
+    (line,) = until(lambda: lines, "a line is in the proxy's log")
+    assert json.loads(line[line.index("{") :]) == {"failed": "/lost?status=404", "status": 404}
+
+
+TAGS = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: tags, namespace: shop}
+spec:
+  metrics:
+  - overrides:
+    - match: {metric: REQUEST_COUNT}
+      tagOverrides:
+        method: {value: request.method}
+        request_host: {value: request.host}
+        source_version: {operation: REMOVE}
+        destination_version: {operation: REMOVE}
+    - match: {metric: REQUEST_SIZE}
+      disabled: true
+"""
+
+
+def test_a_telemetry_changes_metrics(lab: Lab) -> None:
+    """The last test of the file: labels are not what they were."""
+    write(lab, "tags.yaml", TAGS)
+    for workload in ("middle", "back-v1"):
+
+        def tagged(workload: str = workload) -> list[dict[str, str]]:
+            assert lab.request("middle", "http://back/tagged")[0] == 200
+            found = (labels for name, labels, _ in samples(lab, workload) if name == "istio_requests_total")
+            return [labels for labels in found if labels.get("method") == "GET"]
+
+        (labels,) = until(tagged, f"{workload} has the Telemetry")
+        assert labels.keys().isdisjoint({"source_version", "destination_version"})
+        assert labels["request_host"] == "back"
+        assert (labels["source_workload"], labels["destination_workload"]) == ("middle-0", "back-v1-0")
+        assert (labels["source_app"], labels["destination_app"]) == ("middle", "back")
+        assert labels["destination_service_name"] == "back"
+        assert labels["destination_service"] == "back.shop.svc.cluster.local"
+        assert labels["destination_service_namespace"] == "shop"
