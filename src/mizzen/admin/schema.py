@@ -61,6 +61,7 @@ class ProxyStart(_Document, frozen=True, kw_only=True):
     inbound_port: int | None = None  # and where that arrives which is meant for it
     interception: str | None = None  # TPROXY where it is not REDIRECT
     hold_application: bool = False  # the application starts when the proxy is ready
+    merge_metrics: bool = True  # the application's metrics are served with the proxy's
 
 
 class Edge(_Document, frozen=True, kw_only=True):

@@ -133,7 +133,7 @@ class TrafficScraper:
         self._window.observe(name, counters, self._monotonic())
 
     async def _fetch(self, session: aiohttp.ClientSession, url: str) -> str:
-        async with session.get(f"{url}/stats/prometheus", allow_redirects=False) as response:
+        async with session.get(f"{url}/stats/proxy", allow_redirects=False) as response:
             response.raise_for_status()
             return (await read_at_most(response, self._settings.max_bytes)).decode()
 

@@ -1,7 +1,9 @@
 """The workload's metrics in Prometheus' text form: Envoy's under the mesh's names, and a few of the agent's."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from mizzen.agent.dns import DnsFigures
@@ -10,17 +12,56 @@ from mizzen.agent.dns import DnsFigures
 _PREFIXED: Final = re.compile(rb"^(# TYPE )?envoy_(?=(?:istio|mizzen)_)", re.MULTILINE)
 _OF_THE_MESH: Final = re.compile(rb"^(?:istio|mizzen)_[^\n]*", re.MULTILINE)
 
+RESERVED: Final = (b"mizzen_agent_", b"istio_agent_")
+"""With what the names of the agent's own metrics begin."""
+
+
+class Part(Enum):
+    """Whose metrics an answer to Prometheus is put together from (Istio's words)."""
+
+    ENVOY = "envoy"
+    APPLICATION = "application"
+    AGENT = "agent"
+
+
+@dataclass(slots=True)
+class ScrapeFigures:
+    """How often Prometheus asked, what was missing in the answers, and how many of the application's names were left out of
+    the last one.
+    """
+
+    asked: int = 0
+    failed: dict[Part, int] = field(default_factory=lambda: dict.fromkeys(Part, 0))
+    left_out: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class AgentFigures:
-    """Times are in seconds since the epoch; `certificate_expires` is 0 where there is none."""
+    """Times are in seconds since the epoch; `certificate_expires` is 0 where there is none. `envoy_version` is "" where it is
+    not known.
+    """
 
+    version: str
+    envoy_version: str
     envoy_restarts: int
     certificates_issued: int
     certificate_expires: float
     ready: bool
     resident_bytes: int
     dns: DnsFigures
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """`samples`: values by their labels."""
+
+    kind: str
+    name: str
+    samples: Mapping[str, float]
+
+    def __str__(self) -> str:
+        lines = (f"{self.name}{labels} {value}\n" for labels, value in self.samples.items())
+        return f"# TYPE {self.name} {self.kind}\n{''.join(lines)}"
 
 
 def with_mesh_names(exposition: bytes) -> bytes:
@@ -30,14 +71,31 @@ def with_mesh_names(exposition: bytes) -> bytes:
 
 
 def exposition_of(figures: AgentFigures) -> bytes:
+    versions = f'{{version="{figures.version}",envoy_version="{figures.envoy_version}"}}'
     rows = (
-        ("counter", "mizzen_agent_envoy_restarts_total", figures.envoy_restarts),
-        ("counter", "mizzen_agent_certificates_issued_total", figures.certificates_issued),
-        ("gauge", "mizzen_agent_certificate_expiry_timestamp_seconds", figures.certificate_expires),
-        ("gauge", "mizzen_agent_ready", int(figures.ready)),
-        ("gauge", "mizzen_agent_resident_memory_bytes", figures.resident_bytes),
-        ("counter", "mizzen_agent_dns_requests_total", figures.dns.asked),
-        ("counter", "mizzen_agent_dns_upstream_requests_total", figures.dns.asked_on),
-        ("counter", "mizzen_agent_dns_upstream_failures_total", figures.dns.failed),
+        ("gauge", "mizzen_agent_build_info", 1, versions),
+        ("counter", "mizzen_agent_envoy_restarts_total", figures.envoy_restarts, ""),
+        ("counter", "mizzen_agent_certificates_issued_total", figures.certificates_issued, ""),
+        ("gauge", "mizzen_agent_certificate_expiry_timestamp_seconds", figures.certificate_expires, ""),
+        ("gauge", "mizzen_agent_ready", int(figures.ready), ""),
+        ("gauge", "mizzen_agent_resident_memory_bytes", figures.resident_bytes, ""),
+        ("counter", "mizzen_agent_dns_requests_total", figures.dns.asked, ""),
+        ("counter", "mizzen_agent_dns_upstream_requests_total", figures.dns.asked_on, ""),
+        ("counter", "mizzen_agent_dns_upstream_failures_total", figures.dns.failed, ""),
     )
-    return "".join(f"# TYPE {name} {kind}\n{name} {value}\n" for kind, name, value in rows).encode()
+    return _text(_Family(kind, name, {labels: value}) for kind, name, value, labels in rows)
+
+
+def exposition_of_scrapes(figures: ScrapeFigures) -> bytes:
+    """The first two are Istio's."""
+    failed = {f'{{type="{part.value}"}}': count for part, count in figures.failed.items()}
+    families = (
+        _Family("counter", "istio_agent_scrapes_total", {"": figures.asked}),
+        _Family("counter", "istio_agent_scrape_failures_total", failed),
+        _Family("gauge", "mizzen_agent_application_metrics_left_out", {"": figures.left_out}),
+    )
+    return _text(iter(families))
+
+
+def _text(families: Iterator[_Family]) -> bytes:
+    return "".join(map(str, families)).encode()

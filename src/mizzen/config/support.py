@@ -63,7 +63,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "hboneIdleTimeout"
                 " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
-                " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca"
+                " certificates serviceSettings serviceScopeConfigs ca"
                 " defaultProviders",
             ),
             *_under(

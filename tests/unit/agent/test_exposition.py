@@ -1,0 +1,158 @@
+"""Two expositions in one, valid whatever the application answers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from mizzen.agent.exposition import WrongExpositionError, checked, merge
+from tests.support.exposition import read_strictly, value_of
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+TEXT = "text/plain; version=0.0.4"
+PROXY = b"""# TYPE envoy_server_live gauge
+envoy_server_live{} 1
+# TYPE istio_requests_total counter
+istio_requests_total{response_code="200"} 7
+# TYPE envoy_rq_time histogram
+envoy_rq_time_bucket{le="0.5"} 1
+envoy_rq_time_bucket{le="+Inf"} 2
+envoy_rq_time_sum{} 3.5
+envoy_rq_time_count{} 2
+"""
+APPLICATION = b"""# HELP shop_orders_total Orders, "all" of them.
+# TYPE shop_orders_total counter
+shop_orders_total{kind="a\\"b\\\\",place="x}y"} 3 1700000000000
+shop_orders_total 1e+06
+
+# a comment
+shop_heat{a="1",} -Inf
+shop_cold\t NaN
+shop_list{ } .5
+"""
+
+
+def test_a_valid_answer_stays_as_it_is():
+    assert checked(APPLICATION, TEXT) == APPLICATION
+    assert checked(b"", TEXT) == b""
+
+
+def test_a_last_line_without_end_gets_one():
+    assert checked(b"a 1\nb 2", "") == b"a 1\nb 2\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"<html>no metrics</html>", "line 1 is not of Prometheus' text form: '<html>no metrics</html>'"),
+        (b"a 1\nb\nc 2\n", "line 2 is not of .*: 'b'"),
+        (b"a 1\r\n", "line 1 "),
+        (b"a one\n", "line 1 "),
+        (b"a 1e999\n", "line 1 "),
+        (b"a 1 1.5\n", "line 1 "),
+        (b"a 1 12345678901234567890\n", "line 1 "),
+        (b'a{b="1} 1\n', "line 1 "),
+        (b"a{b=1} 1\n", "line 1 "),
+        (b'a{1b="1"} 1\n', "line 1 "),
+        (b'{"a.b"} 1\n', "line 1 "),
+        (b"# TYPE a number\na 1\n", "line 1 "),
+        (b"# TYPE a\n", "line 1 "),
+        (b'a{b="\xff"} 1\n', "it is not UTF-8"),
+        (b'a 1 # {trace_id="x"} 1\n', "line 1 "),
+        (b'\n\na_bucket{le="1"', "line 3 "),
+    ],
+)
+def test_what_a_parser_would_refuse_is_refused(answer, words):
+    with pytest.raises(WrongExpositionError, match=words):
+        checked(answer, TEXT)
+
+
+@given(st.text(alphabet='ab01{}=",\\ \n#.:-eE+_', max_size=60))
+def test_whatever_passes_is_read_by_a_parser(text):
+    try:
+        passed = checked(text.encode(), TEXT).decode()
+    except WrongExpositionError:
+        return
+    read = sum(len(family.samples) for family in text_string_to_metric_families(passed))
+    assert read == sum(1 for line in passed.split("\n") if line and line[0] != "#")
+
+
+def test_openmetrics_becomes_the_text_form():
+    answer = b"""# TYPE shop_orders counter
+# UNIT shop_orders orders
+# HELP shop_orders Orders.
+shop_orders_total{kind="#1"} 3.0 1700000000.123 # {trace_id="a}b"} 1.0 1700000000.5
+shop_orders_created{kind="#1"} 1700000000.0
+# TYPE shop_wait histogram
+shop_wait_bucket{le="1.0"} 1 # {trace_id="a"} 0.5
+shop_wait_bucket{le="+Inf"} 2
+shop_wait_sum 3
+shop_wait_count 2
+# TYPE shop_build info
+shop_build_info{version="2"} 1
+# TYPE shop_state stateset
+shop_state{shop_state="on"} 1
+# TYPE shop_size gaugehistogram
+shop_size_bucket{le="+Inf"} 4
+# TYPE shop_thing unknown
+shop_thing 5
+# EOF
+"""
+    text = checked(answer, OPENMETRICS).decode()
+    assert "# EOF" not in text
+    families = read_strictly(text)
+    orders = families["shop_orders_total"]
+    assert (orders.type, orders.documentation) == ("counter", "Orders.")
+    assert value_of(families, "shop_orders_total", kind="#1") == 3
+    assert 'shop_orders_total{kind="#1"} 3.0 1700000000123\n' in text
+    assert families["shop_wait"].type == "histogram"
+    assert value_of(families, "shop_wait_bucket", le="1.0") == 1
+    assert families["shop_build_info"].type == families["shop_state"].type == "gauge"
+    assert value_of(families, "shop_size_bucket", le="+Inf") == 4
+    assert value_of(families, "shop_thing") == 5
+
+
+def test_openmetrics_that_is_wrong_is_refused():
+    with pytest.raises(WrongExpositionError):
+        checked(b"# TYPE a gauge\na one\n# EOF\n", OPENMETRICS)
+
+
+def test_nothing_in_common_is_put_together_as_it_is():
+    merged = merge(PROXY, APPLICATION, (b"mizzen_agent_",))
+    assert merged.text == PROXY + APPLICATION
+    assert merged.left_out == frozenset()
+
+
+def test_what_the_proxy_has_is_not_there_a_second_time():
+    application = b"""# HELP istio_requests_total Mine.
+# TYPE istio_requests_total counter
+istio_requests_total{response_code="200"} 1
+istio_requests_totally 2
+# TYPE envoy_rq_time gauge
+envoy_rq_time 5
+# TYPE mizzen_agent_ready gauge
+mizzen_agent_ready 0
+"""
+    merged = merge(PROXY, application, (b"mizzen_agent_",))
+    assert merged.left_out == {b"istio_requests_total", b"envoy_rq_time", b"mizzen_agent_ready"}
+    families = read_strictly(merged.text.decode())
+    assert value_of(families, "istio_requests_total") == 7
+    assert value_of(families, "istio_requests_totally") == 2
+    assert families["envoy_rq_time"].type == "histogram"
+    assert "mizzen_agent_ready" not in families
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        b'# TYPE envoy_server_live histogram\nenvoy_server_live_bucket{le="+Inf"} 1\nenvoy_server_live_sum 1\nenvoy_server_live_count 1\n',
+        b"# TYPE envoy_rq_time_count counter\nenvoy_rq_time_count 1\n",
+        b"# TYPE envoy_rq summary\nenvoy_rq_sum 1\nenvoy_rq_count 2\nenvoy_rq_time_sum 1\n# TYPE envoy_rq_time_sum gauge\n",
+    ],
+)
+def test_a_family_goes_as_a_whole(application):
+    merged = merge(PROXY, application, ())
+    families = read_strictly(merged.text.decode())
+    assert families["envoy_server_live"].type == "gauge"
+    assert value_of(families, "envoy_rq_time_count") == 2
+    assert "envoy_server_live_bucket" not in merged.text.decode()
