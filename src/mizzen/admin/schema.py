@@ -140,6 +140,13 @@ class ServiceAddress(_Document, frozen=True, kw_only=True):
     endpoints: tuple[tuple[str, int], ...]  # address and port of those that are ready
 
 
+class ScrapeTarget(_Document, frozen=True, kw_only=True):
+    """What Prometheus scrapes, in the form of its HTTP and file service discovery. GET /api/v1/prometheus/targets lists them."""
+
+    targets: tuple[str, ...]  # HOST:PORT, of one workload's agent
+    labels: dict[str, str]
+
+
 class MeshStatus(_Document, frozen=True, kw_only=True):
     """GET /api/v1/status: everything the terminal and the console show, in one document."""
 

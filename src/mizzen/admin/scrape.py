@@ -158,5 +158,10 @@ def _drop_frames(error: BaseException | None) -> None:
 
 def agent_url(address: str) -> str:
     """The base URL of the agent at a workload's address (IPv4 or IPv6)."""
+    return f"http://{agent_authority(address)}"
+
+
+def agent_authority(address: str) -> str:
+    """HOST:PORT of the agent at a workload's address (IPv4 or IPv6, or a name)."""
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{AGENT_PORT}"
+    return f"{host}:{AGENT_PORT}"
