@@ -6,6 +6,7 @@ common with the proxy's is left out. Source of the grammar: Prometheus' own pars
 than the format's description. Possessive quantifiers throughout: no text takes more than linear time.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,25 +15,31 @@ from typing import Final
 OPENMETRICS: Final = "application/openmetrics-text"
 
 _NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
-# The exponent is one that a float has: Prometheus refuses others.
-_NUMBER = rb"(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?0*+(?:30[0-8]|[12]\d\d|\d{1,2}))?+"
-_VALUE = rb"[+-]?(?:" + _NUMBER + rb"|(?i:inf(?:inity)?|nan))"
-_QUOTED = rb'"(?:[^"\\\n]++|\\.)*+"'
+_NUMBER = rb"(?:\d{1,300}+(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?+"
+_VALUE = rb"(?:[+-]?(?:" + _NUMBER + rb"|(?i:inf(?:inity)?))|(?i:nan))"
+_QUOTED = rb'"(?:[^"\\\n\0]++|\\[^\n\0])*+"'
 _LABEL = rb"[ \t]*+[a-zA-Z_][a-zA-Z0-9_]*+[ \t]*+=[ \t]*+" + _QUOTED + rb"[ \t]*+"
 _LABELS = rb"\{(?:" + _LABEL + rb"(?:," + _LABEL + rb")*+,?[ \t]*+|[ \t]*+)\}"
 _SERIES = _NAME + rb"(?:[ \t]*+" + _LABELS + rb"[ \t]*+|[ \t]++)" + _VALUE
-_SAMPLE = _SERIES + rb"(?:[ \t]++-?\d{1,18}+)?[ \t]*+"
-_TYPE = rb"#[ \t]*+TYPE[ \t]++" + _NAME + rb"[ \t]++(?:counter|gauge|histogram|summary|untyped)[ \t]*+"
-_HELP = rb"#[ \t]*+HELP[ \t]++" + _NAME + rb"(?:[ \t][^\n]*+)?"
-_COMMENT = rb"#(?![ \t]*+(?:TYPE|HELP)[ \t])[^\n]*+"
-_LINES: Final = re.compile(rb"(?:(?:" + rb"|".join((_SAMPLE, _TYPE, _HELP, _COMMENT)) + rb")?+\n)*+")
+_SAMPLE = _SERIES + rb"(?:[ \t]++\d{1,18}+)?[ \t]*+"
+_TYPE = rb"#[ \t]++TYPE[ \t]++" + _NAME + rb"[ \t](?:counter|gauge|histogram|summary|untyped)"
+_HELP = rb"#[ \t]++HELP[ \t]++" + _NAME + rb"(?:[ \t][^\n\0]*+)?"
+_COMMENT = rb"#(?![ \t]++(?:TYPE|HELP)[ \t])[^\n\0]*+"
+_BLANK = rb"[ \t]*+"
+_LINES: Final = re.compile(rb"(?:(?:" + rb"|".join((_SAMPLE, _TYPE, _HELP, _COMMENT, _BLANK)) + rb")\n)*+")
 
-_TYPES: Final = re.compile(rb"^#[ \t]*+TYPE[ \t]++(" + _NAME + rb")[ \t]++(\w++)", re.MULTILINE)
-_NAMES: Final = re.compile(rb"^(?:#[ \t]*+(?:TYPE|HELP)[ \t]++)?(" + _NAME + rb")", re.MULTILINE)
+_TYPES: Final = re.compile(rb"^#[ \t]++TYPE[ \t]++(" + _NAME + rb")[ \t]++(\w++)", re.MULTILINE)
+_NAMES: Final = re.compile(rb"^(?:#[ \t]++(?:TYPE|HELP)[ \t]++)?(" + _NAME + rb")", re.MULTILINE)
+# Of samples from which the values of labels are taken: the names of labels, and a value with an exponent.
+_STRINGS: Final = re.compile(_QUOTED)
+_LABEL_NAMES: Final = re.compile(rb"^" + _NAME + rb"[ \t]*+\{([^}\n]*+)\}", re.MULTILINE)
+_POWERS: Final = re.compile(
+    rb"^" + _NAME + rb"[ \t]*+(?:\{[^}\n]*+\})?+[ \t]*+([+-]?[0-9.]++[eE][+-]?\d++)", re.MULTILINE
+)
 
 # A sample of OpenMetrics: its seconds become milliseconds, its exemplar goes.
 _OPEN_SAMPLE: Final = re.compile(
-    rb"^(" + _SERIES + rb")(?: (-?" + _NUMBER + rb"))?(?: # [^\n]*+)?$", re.MULTILINE
+    rb"^(" + _SERIES + rb")(?: (\d{1,12}+(?:\.\d*+)?(?:[eE]\+?\d)?))?(?: # [^\n]*+)?$", re.MULTILINE
 )
 _OPEN_META: Final = re.compile(rb"^# (?:EOF|(TYPE|HELP|UNIT) (" + _NAME + rb")([^\n]*+))\n?", re.MULTILINE)
 # What the text form calls a type of OpenMetrics, and what the family's samples have behind its name; b"" for no type.
@@ -73,6 +80,9 @@ def checked(body: bytes, content_type: str) -> bytes:
         line = text[end : end + 80].partition(b"\n")[0].decode(errors="replace")
         number = text.count(b"\n", 0, end) + 1
         raise WrongExpositionError(f"line {number} is not of Prometheus' text form: {line!r}")
+    bare = _STRINGS.sub(b"", text)
+    _require_labels_once(bare)
+    _require_finite(bare)
     try:
         text.decode()
     except UnicodeDecodeError as error:
@@ -95,6 +105,21 @@ def merge(proxy: bytes, application: bytes, reserved: tuple[bytes, ...]) -> Merg
             common.update(family)
     kept = (line for line in application.split(b"\n") if _name(line) not in common)
     return Merged(proxy + b"\n".join(kept), own & common)
+
+
+def _require_labels_once(bare: bytes) -> None:
+    """The family's name is one of a sample's labels, too. Raises WrongExpositionError."""
+    for labels in set(_LABEL_NAMES.findall(bare)):
+        names = [b"__name__", *(name.strip(b" \t=") for name in labels.split(b",") if name.strip(b" \t"))]
+        if len(names) != len(set(names)):
+            raise WrongExpositionError(f"a sample has a label twice: {labels[:80].decode()}")
+
+
+def _require_finite(bare: bytes) -> None:
+    """Prometheus refuses a number that is too large for a float. Raises WrongExpositionError."""
+    for number in set(_POWERS.findall(bare)):
+        if math.isinf(float(number)):
+            raise WrongExpositionError(f"{number[:80].decode()} is too large for a number")
 
 
 def _families(text: bytes) -> Iterator[tuple[bytes, ...]]:

@@ -65,9 +65,13 @@ class _Family:
 
 
 def with_mesh_names(exposition: bytes) -> bytes:
-    """Envoy's own output with the prefix taken from the mesh's metrics, whose empty labels become "unknown"."""
+    """Envoy's own output with the prefix taken from the mesh's metrics, whose empty labels become "unknown".
+
+    Envoy copies into labels what callers sent; what is no UTF-8 there becomes U+FFFD: Prometheus would take none of it all.
+    """
     renamed = _PREFIXED.sub(rb"\1", exposition)
-    return _OF_THE_MESH.sub(lambda line: line.group().replace(b'=""', b'="unknown"'), renamed)
+    named = _OF_THE_MESH.sub(lambda line: line.group().replace(b'=""', b'="unknown"'), renamed)
+    return named if named.isascii() else named.decode(errors="replace").encode()
 
 
 def exposition_of(figures: AgentFigures) -> bytes:

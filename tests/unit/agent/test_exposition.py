@@ -25,16 +25,22 @@ APPLICATION = b"""# HELP shop_orders_total Orders, "all" of them.
 shop_orders_total{kind="a\\"b\\\\",place="x}y"} 3 1700000000000
 shop_orders_total 1e+06
 
-# a comment
+# a comment 1e999
+shop_most 1.7976931348623157e+308
+shop_long{a="\\n 1e999",b=""} 1e-400
 shop_heat{a="1",} -Inf
 shop_cold\t NaN
 shop_list{ } .5
+# HELP shop_map Looks like {a=,a=}
+shop_map{a="{b=\\"1\\",b=",b="a=a,"} +Inf
+#TYPE shop_map is a comment
 """
 
 
 def test_a_valid_answer_stays_as_it_is():
     assert checked(APPLICATION, TEXT) == APPLICATION
     assert checked(b"", TEXT) == b""
+    assert checked(b"a 1\n \t\n", TEXT) == b"a 1\n \t\n"
 
 
 def test_a_last_line_without_end_gets_one():
@@ -48,7 +54,7 @@ def test_a_last_line_without_end_gets_one():
         (b"a 1\nb\nc 2\n", "line 2 is not of .*: 'b'"),
         (b"a 1\r\n", "line 1 "),
         (b"a one\n", "line 1 "),
-        (b"a 1e999\n", "line 1 "),
+        (b"a 1e999\n", "1e999 is too large"),
         (b"a 1 1.5\n", "line 1 "),
         (b"a 1 12345678901234567890\n", "line 1 "),
         (b'a{b="1} 1\n', "line 1 "),
@@ -58,6 +64,15 @@ def test_a_last_line_without_end_gets_one():
         (b"# TYPE a number\na 1\n", "line 1 "),
         (b"# TYPE a\n", "line 1 "),
         (b'a{b="\xff"} 1\n', "it is not UTF-8"),
+        (b'a{b="1",c="2",b="3"} 1\n', "a sample has a label twice: b=,c=,b="),
+        (b'a{__name__="b"} 1\n', "a sample has a label twice: __name__="),
+        (b'a{b="c"}\t-11e308\n', "-11e308 is too large"),
+        (b"a " + b"9" * 310 + b"\n", "line 1 "),
+        (b"a 1 -5\n", "line 1 "),
+        (b"a +NaN\n", "line 1 "),
+        (b'a{b="\0"} 1\n', "line 1 "),
+        (b"# TYPE a  counter\n", "line 1 "),
+        (b"# TYPE a counter \n", "line 1 "),
         (b'a 1 # {trace_id="x"} 1\n', "line 1 "),
         (b'\n\na_bucket{le="1"', "line 3 "),
     ],
@@ -74,7 +89,7 @@ def test_whatever_passes_is_read_by_a_parser(text):
     except WrongExpositionError:
         return
     read = sum(len(family.samples) for family in text_string_to_metric_families(passed))
-    assert read == sum(1 for line in passed.split("\n") if line and line[0] != "#")
+    assert read == sum(1 for line in passed.split("\n") if line.strip(" ") and line[0] != "#")
 
 
 def test_openmetrics_becomes_the_text_form():
@@ -112,9 +127,10 @@ shop_thing 5
     assert value_of(families, "shop_thing") == 5
 
 
-def test_openmetrics_that_is_wrong_is_refused():
-    with pytest.raises(WrongExpositionError):
-        checked(b"# TYPE a gauge\na one\n# EOF\n", OPENMETRICS)
+@pytest.mark.parametrize("line", [b"a one", b"a 1 1e999", b"a 1 -1", b"a 1 soon", b"a 1 1.5 2"])
+def test_openmetrics_that_is_wrong_is_refused(line):
+    with pytest.raises(WrongExpositionError, match="line 2 "):
+        checked(b"# TYPE a gauge\n" + line + b"\n# EOF\n", OPENMETRICS)
 
 
 def test_nothing_in_common_is_put_together_as_it_is():

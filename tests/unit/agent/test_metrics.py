@@ -34,6 +34,12 @@ envoy_cluster_istio_named_thing{a=""} 1
     )
 
 
+def test_what_a_caller_sent_that_is_no_text_hides_nothing_from_prometheus():
+    envoy = 'envoy_istio_x{a="ä"} 1\nenvoy_istio_x{a="'.encode() + b'\xff\xc3"} 2\n'
+    text = with_mesh_names(envoy).decode()
+    assert text == 'istio_x{a="ä"} 1\nistio_x{a="\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"} 2\n'
+
+
 def test_the_agents_own():
     figures = AgentFigures(
         version="1.2.3",
