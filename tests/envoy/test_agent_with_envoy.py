@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import ssl
 from datetime import timedelta
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mizzen import __version__
+from mizzen.agent.metrics import RESERVED
 from tests.support.agent_mesh import (
     Daemon,
     free_address,
@@ -25,6 +27,7 @@ from tests.support.agent_mesh import (
 )
 from tests.support.exposition import read_strictly, value_of
 from tests.support.metrics_servers import answering, ok
+from tests.support.repository import read, section
 
 pytestmark = pytest.mark.envoy
 
@@ -264,6 +267,9 @@ async def test_prometheus_gets_envoys_the_agents_and_the_applications_metrics_in
             assert value_of(families, "mizzen_agent_ready") == 1
             assert value_of(families, "istio_agent_scrape_failures_total", type="application") == 0
         assert app.heard[0].startswith(b"GET /m HTTP/1.1\r\n")
+        own = {name: one.type for name, one in families.items() if name.encode().startswith(RESERVED)}
+        rows = section(read("docs/metrics.md"), "### Of the agent")
+        assert own == dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", rows, re.MULTILINE)), "both ways"
         versions = families["mizzen_agent_build_info"].samples[0].labels
         assert versions["version"] == __version__
         asked = len(app.heard)
