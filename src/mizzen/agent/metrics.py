@@ -15,6 +15,9 @@ _OF_THE_MESH: Final = re.compile(rb"^(?:istio|mizzen)_[^\n]*", re.MULTILINE)
 RESERVED: Final = (b"mizzen_agent_", b"istio_agent_")
 """With what the names of the agent's own metrics begin."""
 
+OF_PROXIES: Final = (b"envoy_", b"istio_", b"mizzen_")
+"""And those of Envoy's."""
+
 
 class Part(Enum):
     """Whose metrics an answer to Prometheus is put together from (Istio's words)."""

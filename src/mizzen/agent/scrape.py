@@ -16,7 +16,14 @@ from mizzen.agent.application_metrics import TIMEOUT_HEADER, NoMetricsError
 from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
 from mizzen.agent.exposition import merge
 from mizzen.agent.http import Request, Response
-from mizzen.agent.metrics import RESERVED, Part, ScrapeFigures, exposition_of_scrapes, with_mesh_names
+from mizzen.agent.metrics import (
+    OF_PROXIES,
+    RESERVED,
+    Part,
+    ScrapeFigures,
+    exposition_of_scrapes,
+    with_mesh_names,
+)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -67,7 +74,8 @@ class Scrapes:
             self._or_nothing(Part.APPLICATION, self._of_application(seconds), seconds),
             self._or_nothing(Part.AGENT, self._of_agent(), seconds),
         )
-        answer = merge(envoy, application, RESERVED)
+        # While Envoy is away nobody knows which names are its own: the application's must not stand in for it.
+        answer = merge(envoy, application, RESERVED if envoy else (*RESERVED, *OF_PROXIES))
         self.figures.left_out = len(answer.left_out)
         text = agent + exposition_of_scrapes(self.figures) + answer.text
         return Response(text, content_type=CONTENT_TYPE)

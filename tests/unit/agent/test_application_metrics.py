@@ -1,9 +1,12 @@
 """Where the application's metrics are, and asking a real socket for them."""
 
-import asyncio
 import ssl
+from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import DNSName
 
 from mizzen.agent.application_metrics import (
     ApplicationMetrics,
@@ -13,6 +16,7 @@ from mizzen.agent.application_metrics import (
     of_annotations,
     of_environment,
 )
+from tests.support.agent_mesh import Authority
 from tests.support.metrics_servers import answering, ok
 
 HERE = "127.0.0.1"
@@ -143,15 +147,12 @@ async def test_who_does_not_answer_is_not_waited_for():
 
 
 async def test_over_tls_nobody_is_verified(tmp_path):
-    certificate = tmp_path / "certificate.pem"
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-        *("-subj", "/CN=somebody", "-keyout", certificate, "-out", tmp_path / "chain.pem"),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await process.wait() == 0
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    file = tmp_path / "somebody.pem"
+    file.write_text(pem + Authority().sign(key.public_key(), [DNSName("somebody")], timedelta(hours=1)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "chain.pem", certificate)
+    context.load_cert_chain(file)
     async with answering(ok(b"a 1\n"), ssl=context) as app:
         metrics = ApplicationMetrics(app.port, "/metrics", "https")
         assert await fetch(metrics, HERE, app.port, 5) == b"a 1\n"

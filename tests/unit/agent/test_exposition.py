@@ -172,3 +172,38 @@ def test_a_family_goes_as_a_whole(application):
     assert families["envoy_server_live"].type == "gauge"
     assert value_of(families, "envoy_rq_time_count") == 2
     assert "envoy_server_live_bucket" not in merged.text.decode()
+
+
+# Few names, so that families are each other's samples: a_sum is one of a summary `a`.
+STEMS = st.sampled_from(["a", "b", "a_sum", "a_count", "a_bucket", "a_sum_count", "ab", "mine_a"])
+SAMPLES = {
+    "counter": ("",),
+    "gauge": ("",),
+    "untyped": ("",),
+    "summary": ("_sum", "_count"),
+    "histogram": ('_bucket{le="+Inf"}', "_sum", "_count"),
+}
+
+
+@st.composite
+def expositions(draw):
+    """Families of which none is another's sample: what a process that is alone would answer."""
+    text, used = "", set()
+    for name, kind in draw(st.dictionaries(STEMS, st.sampled_from(sorted(SAMPLES)))).items():
+        samples = [name + suffix for suffix in SAMPLES[kind]]
+        names = {name, *(sample.partition("{")[0] for sample in samples)}
+        if used.isdisjoint(names):
+            used |= names
+            text += f"# HELP {name} Help.\n# TYPE {name} {kind}\n" + "".join(f"{one} 1\n" for one in samples)
+    return text.encode()
+
+
+@given(expositions(), expositions())
+def test_any_two_together_are_strictly_valid_and_the_proxys_is_whole(proxy, application):
+    merged = merge(proxy, application, (b"mine_",))
+    families = read_strictly(merged.text.decode())
+    assert merged.text.startswith(proxy)
+    assert families.keys() >= read_strictly(proxy.decode()).keys()
+    foreign = read_strictly(merged.text[len(proxy) :].decode())
+    assert not [name for name in foreign if name.startswith("mine_")]
+    assert foreign.keys().isdisjoint(name.decode() for name in merged.left_out)

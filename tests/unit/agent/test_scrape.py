@@ -123,9 +123,10 @@ async def test_the_application_is_asked_by_two_at_a_time_and_the_others_lose_onl
     assert scrapes.figures.failed[Part.APPLICATION] == 5
 
 
-async def test_without_envoy_the_rest_is_there(tmp_path):
-    async with answering(ok(APPLICATION)) as app:
+async def test_without_envoy_the_rest_is_there_and_nothing_stands_in_for_it(tmp_path):
+    async with answering(ok(APPLICATION + b"envoy_server_live 9\nistio_requests_total 9\n")) as app:
         families = await scraped(Scrapes(Sources(EnvoyAdmin(tmp_path / "none"), agent, of(app))))
+    assert not {"envoy_server_live", "istio_requests_total"} & families.keys()
     assert value_of(families, "istio_agent_scrape_failures_total", type="envoy") == 1
     assert value_of(families, "mizzen_agent_ready") == 1
     assert value_of(families, "shop_orders_total") == 3
