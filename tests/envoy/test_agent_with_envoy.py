@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 import ssl
 from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from mizzen import __version__
+from mizzen.agent.metrics import RESERVED
 from tests.support.agent_mesh import (
     Daemon,
     free_address,
@@ -20,6 +25,9 @@ from tests.support.agent_mesh import (
     serve_app_over_mtls,
     until,
 )
+from tests.support.exposition import read_strictly, value_of
+from tests.support.metrics_servers import answering, ok
+from tests.support.repository import read, section
 
 pytestmark = pytest.mark.envoy
 
@@ -240,3 +248,38 @@ async def test_no_process_survives_a_killed_agent(daemon):
             lambda: not Path(f"/proc/{envoy}").exists() or " Z " in Path(f"/proc/{envoy}/stat").read_text(),
             "Envoy's end",
         )
+
+
+async def test_prometheus_gets_envoys_the_agents_and_the_applications_metrics_in_one_valid_answer(daemon):
+    body = b"# TYPE shop_orders_total counter\nshop_orders_total 3\n# TYPE envoy_server_live gauge\nenvoy_server_live 0\n"
+    address = free_address()
+    async with (
+        answering(ok(body), host=address) as app,
+        running_agent(daemon, address, "--application-metrics", f"{app.port}/m") as agent,
+    ):
+        await until(partial(says_its_version, agent), "Envoy's version")
+        for path in ("/stats/prometheus", "/metrics"):
+            code, metrics = await agent.http(path)
+            assert code == 200
+            families = read_strictly(metrics.decode())
+            assert value_of(families, "shop_orders_total") == 3
+            assert value_of(families, "envoy_server_live") == 1
+            assert value_of(families, "mizzen_agent_ready") == 1
+            assert value_of(families, "istio_agent_scrape_failures_total", type="application") == 0
+        assert app.heard[0].startswith(b"GET /m HTTP/1.1\r\n")
+        own = {name: one.type for name, one in families.items() if name.encode().startswith(RESERVED)}
+        rows = section(read("docs/metrics.md"), "### Of the agent")
+        assert own == dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", rows, re.MULTILINE)), "both ways"
+        versions = families["mizzen_agent_build_info"].samples[0].labels
+        assert versions["version"] == __version__
+        asked = len(app.heard)
+        _, of_proxy = await agent.http("/stats/proxy")
+        assert value_of(read_strictly(of_proxy.decode()), "envoy_server_live") == 1
+        assert len(app.heard) == asked
+
+
+async def says_its_version(agent) -> bool:
+    if not await agent.is_ready():
+        return False
+    _, metrics = await agent.http("/stats/proxy")
+    return f'envoy_version="{version("envoy-server")}"'.encode() in metrics

@@ -9,7 +9,7 @@ import pytest
 from mizzen.admin import schema, server
 from mizzen.agent import settings as agent_settings
 from mizzen.agent.dns import DnsFigures
-from mizzen.agent.metrics import AgentFigures, exposition_of
+from mizzen.agent.metrics import AgentFigures, ScrapeFigures, exposition_of, exposition_of_scrapes
 from mizzen.cli.main import COMMANDS
 from mizzen.config.diagnostics import CATALOGUE
 from mizzen.config.types.telemetry import IstioMetric
@@ -108,9 +108,9 @@ def test_every_code_of_the_source_is_documented_and_no_other():
 def test_every_metric_is_documented_and_no_other():
     source = "\n".join(read(path) for path in python_files("src"))
     of_daemon = re.findall(r'\b(?:Counter|Gauge|Histogram|Summary)\(\s*"(\w+)"', source)
-    agent_names = re.findall(
-        r"^# TYPE (\w+)", exposition_of(AgentFigures(0, 0, 0.0, True, 0, DnsFigures())).decode(), re.MULTILINE
-    )
+    agent = exposition_of(AgentFigures("", "", 0, 0, 0.0, True, 0, DnsFigures()))
+    scrapes = exposition_of_scrapes(ScrapeFigures())
+    agent_names = re.findall(r"^# TYPE (\w+)", (agent + scrapes).decode(), re.MULTILINE)
     denied = re.findall(r'"(mizzen_\w+_total)"', read("src/mizzen/translate/telemetry/metrics.py"))
     of_envoy = [*METRIC_NAMES.values(), *denied]
     page = read("docs/metrics.md")

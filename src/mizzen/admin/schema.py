@@ -61,6 +61,7 @@ class ProxyStart(_Document, frozen=True, kw_only=True):
     inbound_port: int | None = None  # and where that arrives which is meant for it
     interception: str | None = None  # TPROXY where it is not REDIRECT
     hold_application: bool = False  # the application starts when the proxy is ready
+    merge_metrics: bool = True  # the application's metrics are served with the proxy's
 
 
 class Edge(_Document, frozen=True, kw_only=True):
@@ -137,6 +138,13 @@ class ServiceAddress(_Document, frozen=True, kw_only=True):
     address: str
     port: int
     endpoints: tuple[tuple[str, int], ...]  # address and port of those that are ready
+
+
+class ScrapeTarget(_Document, frozen=True, kw_only=True):
+    """What Prometheus scrapes, in the form of its HTTP and file service discovery. GET /api/v1/prometheus/targets lists them."""
+
+    targets: tuple[str, ...]  # HOST:PORT, of one workload's agent
+    labels: dict[str, str]
 
 
 class MeshStatus(_Document, frozen=True, kw_only=True):

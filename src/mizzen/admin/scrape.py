@@ -133,7 +133,7 @@ class TrafficScraper:
         self._window.observe(name, counters, self._monotonic())
 
     async def _fetch(self, session: aiohttp.ClientSession, url: str) -> str:
-        async with session.get(f"{url}/stats/prometheus", allow_redirects=False) as response:
+        async with session.get(f"{url}/stats/proxy", allow_redirects=False) as response:
             response.raise_for_status()
             return (await read_at_most(response, self._settings.max_bytes)).decode()
 
@@ -158,5 +158,10 @@ def _drop_frames(error: BaseException | None) -> None:
 
 def agent_url(address: str) -> str:
     """The base URL of the agent at a workload's address (IPv4 or IPv6)."""
+    return f"http://{agent_authority(address)}"
+
+
+def agent_authority(address: str) -> str:
+    """HOST:PORT of the agent at a workload's address (IPv4 or IPv6, or a name)."""
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{AGENT_PORT}"
+    return f"{host}:{AGENT_PORT}"

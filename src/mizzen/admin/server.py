@@ -228,6 +228,7 @@ def _api(source: AdminSource) -> list[web.RouteDef]:
         document("diagnostics", lambda: {"diagnostics": source.status().diagnostics}),
         document("changes", lambda: {"changes": source.status().changes}),
         document("names", lambda: {"names": source.names()}),
+        document("prometheus/targets", source.scrape_targets),
         document("service-addresses", lambda: {"addresses": source.service_addresses()}),
         web.get("/api/v1/proxies/{namespace}/{name}/config", proxy_config),
         web.get("/api/v1/workloads/{namespace}/{name}/proxy-start", proxy_start),

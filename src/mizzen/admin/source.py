@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from mizzen.admin.schema import MeshName, MeshStatus, ProxyStart, ServiceAddress
+from mizzen.admin.schema import MeshName, MeshStatus, ProxyStart, ScrapeTarget, ServiceAddress
 
 
 class AdminSource(Protocol):
@@ -17,6 +17,10 @@ class AdminSource(Protocol):
 
     def service_addresses(self) -> Sequence[ServiceAddress]:
         """Where each Service is called, and what answers there."""
+        ...
+
+    def scrape_targets(self) -> Sequence[ScrapeTarget]:
+        """Whom Prometheus is to scrape."""
         ...
 
     def proxy_start(self, workload: str) -> ProxyStart | None:

@@ -12,7 +12,7 @@ from mizzen.errors import UserError
 
 def main() -> None:
     started = time.monotonic()
-    settings = parse()
+    settings = parse(environment=os.environ)
     _set_up_log(settings)
     try:
         _run(settings, started)

@@ -10,7 +10,7 @@ from typing import Final
 
 from mizzen.agent.credentials import Credentials
 from mizzen.agent.daemon import DaemonError, Daemons
-from mizzen.agent.http import Response
+from mizzen.agent.http import Request, Response
 from mizzen.proto.api import DebugRequest, DebugResponse
 
 METHOD: Final = "/mizzen.v1.DebugService/Read"
@@ -24,13 +24,13 @@ class Debug:
         self._daemons = daemons
         self._credentials = credentials
 
-    async def read(self, path: str) -> Response:
+    async def read(self, request: Request) -> Response:
         credentials = self._credentials()
         if credentials is None:
             return _error("the agent has no certificate yet", HTTPStatus.SERVICE_UNAVAILABLE)
-        request = DebugRequest(path=path.removeprefix(PREFIX))
+        wanted = DebugRequest(path=request.path.removeprefix(PREFIX))
         try:
-            answer = await self._daemons.call(METHOD, request, DebugResponse, credentials=credentials)
+            answer = await self._daemons.call(METHOD, wanted, DebugResponse, credentials=credentials)
         except DaemonError as error:
             return _error(str(error), HTTPStatus.BAD_GATEWAY)
         return Response(answer.json.encode(), content_type="application/json")

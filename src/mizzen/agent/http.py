@@ -6,12 +6,12 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from mizzen.agent.streams import StreamServer
 from mizzen.errors import UserError
+from mizzen.frozen import EMPTY
 
 _REQUEST_SECONDS: Final = 10.0
 _MOST_CONNECTIONS: Final = 32
@@ -30,15 +30,21 @@ class Response:
         return cls(json.dumps(document).encode() + b"\n", status, "application/json")
 
 
-Route = Callable[[], Awaitable[Response]]
-Below = Callable[[str], Awaitable[Response]]
-"""Answers every path that no route answers."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` is without the query; names of `headers` are in small letters."""
+
+    path: str
+    headers: Mapping[str, str] = EMPTY
+
+
+Route = Callable[[Request], Awaitable[Response]]
 
 
 class HttpServer:
-    """Answers GET and HEAD of the given paths."""
+    """Answers GET and HEAD of the given paths; `below` answers every path that no route does."""
 
-    def __init__(self, routes: Mapping[str, Route], below: Below | None = None) -> None:
+    def __init__(self, routes: Mapping[str, Route], below: Route | None = None) -> None:
         self._routes = routes
         self._below = below
         self._server = StreamServer(self._serve, _MOST_CONNECTIONS)
@@ -73,7 +79,7 @@ class HttpServer:
     async def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
         path = rest.partition(b" ")[0].partition(b"?")[0].decode("latin-1")
-        response = await self._response(method, path)
+        response = await self._response(method, Request(path, _headers(rest)))
         lines = (
             f"HTTP/1.1 {response.status.value} {response.status.phrase}",
             f"Content-Type: {response.content_type}",
@@ -83,16 +89,20 @@ class HttpServer:
         content = b"" if method == b"HEAD" else response.body
         return "\r\n".join([*lines, "", ""]).encode() + content
 
-    async def _response(self, method: bytes, path: str) -> Response:
+    async def _response(self, method: bytes, request: Request) -> Response:
         if method not in {b"GET", b"HEAD"}:
             return Response(b"only GET\n", HTTPStatus.METHOD_NOT_ALLOWED)
-        below = self._below
-        route = self._routes.get(path) or (partial(below, path) if below is not None else None)
+        route = self._routes.get(request.path) or self._below
         if route is None:
             return Response(f"one of {', '.join(self._routes)}\n".encode(), HTTPStatus.NOT_FOUND)
         try:
-            return await route()
+            return await route(request)
         except Exception:  # noqa: BLE001  # whatever it is, the next request shall be answered
-            _log.warning("cannot answer %s (--debug says more)", path)
+            _log.warning("cannot answer %s (--debug says more)", request.path)
             _log.debug("because of", exc_info=True)
             return Response(b"internal error\n", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _headers(head: bytes) -> Mapping[str, str]:
+    lines = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:])
+    return {name.lower(): value.strip() for name, colon, value in lines if colon}

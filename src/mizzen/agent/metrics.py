@@ -1,33 +1,46 @@
-"""The workload's metrics in Prometheus' text form: Envoy's under the mesh's names, and a few of the agent's."""
+"""The agent's own metrics, in Prometheus' text form."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from itertools import zip_longest
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from mizzen.agent.dns import DnsFigures
-from mizzen.agent.settings import Settings
-from mizzen.model import short_labels
-from mizzen.model.identity import CLUSTER_ID
-from mizzen.model.subject import Subject, facts_of
 
-# Envoy puts envoy_ before every name; Istio's names have no such prefix.
-_PREFIXED: Final = re.compile(rb"^(# TYPE )?envoy_(?=(?:istio|mizzen)_)", re.MULTILINE)
-_OF_THE_MESH: Final = re.compile(rb"^(?:istio|mizzen)_[^\n]*", re.MULTILINE)
-_TEXT: Final = r'"((?:[^"\\]|\\.)*)"'
-_REPORTER: Final = re.compile(rf'{short_labels.REPORTER}="(\w+)",{short_labels.PEER}={_TEXT}'.encode())
-_SERVICE: Final = re.compile(rf"{short_labels.SERVICE}={_TEXT}".encode())
-# What an empty label means: nothing went wrong, no gRPC; of all others, that nobody knows.
-_EMPTY: Final = {b"response_flags": b'"-"', b"grpc_response_status": b'""'}
-_EMPTY_LABEL: Final = re.compile(rb'(\w+)=""')
+RESERVED: Final = (b"mizzen_agent_", b"istio_agent_")
+"""With what the names of the agent's own metrics begin."""
+
+OF_PROXIES: Final = (b"envoy_", b"istio_", b"mizzen_")
+"""And those of Envoy's."""
+
+
+class Part(Enum):
+    """Whose metrics an answer to Prometheus is put together from (Istio's words)."""
+
+    ENVOY = "envoy"
+    APPLICATION = "application"
+    AGENT = "agent"
+
+
+@dataclass(slots=True)
+class ScrapeFigures:
+    """How often Prometheus asked, what was missing in the answers, and how many of the application's names were left out of
+    the last one.
+    """
+
+    asked: int = 0
+    failed: dict[Part, int] = field(default_factory=lambda: dict.fromkeys(Part, 0))
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AgentFigures:
-    """Times are in seconds since the epoch; `certificate_expires` is 0 where there is none."""
+    """Times are in seconds since the epoch; `certificate_expires` is 0 where there is none. `envoy_version` is "" where it is
+    not known.
+    """
 
+    version: str
+    envoy_version: str
     envoy_restarts: int
     certificates_issued: int
     certificate_expires: float
@@ -36,59 +49,45 @@ class AgentFigures:
     dns: DnsFigures
 
 
-def own_facts(settings: Settings) -> Mapping[str, str]:
-    """What a proxy's metrics say of its own workload, as certificates do."""
-    name, revision = settings.canonical_name, settings.canonical_revision
-    return facts_of(Subject(settings.name, settings.namespace, name, revision, CLUSTER_ID).text)
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """`samples`: values by their labels."""
 
+    kind: str
+    name: str
+    samples: Mapping[str, float]
 
-def with_mesh_names(exposition: bytes, own: Mapping[str, str]) -> bytes:
-    """Envoy's own output with the mesh's metrics as Istio has them: without Envoy's prefix, with all labels (what is in short, and
-    the `own` facts), and a value in each.
-    """
-    own_side = {side: _workload_labels(side, own) for side in _SIDES}
-
-    @cache
-    def workloads(reporter: bytes, peer: bytes) -> bytes:
-        source, destination = _SIDES
-        other = destination if reporter == source else source
-        facts = facts_of(peer.decode(errors="replace"))
-        return b'reporter="%b",%b,%b' % (reporter, own_side[reporter], _workload_labels(other, facts))
-
-    full = _PREFIXED.sub(rb"\1", exposition)
-    full = _REPORTER.sub(lambda found: workloads(found[1], found[2]), full)
-    full = _SERVICE.sub(_service_labels, full)
-    return _OF_THE_MESH.sub(_with_values, full)
-
-
-_SIDES: Final = (b"source", b"destination")
-
-
-def _workload_labels(side: bytes, facts: Mapping[str, str]) -> bytes:
-    pairs = ((label, facts.get(fact, "")) for label, fact in short_labels.OF_WORKLOAD.items())
-    return ",".join(f'{side.decode()}_{label}="{value}"' for label, value in pairs).encode()
-
-
-def _service_labels(found: re.Match[bytes]) -> bytes:
-    # A service that is none of the mesh has no names.
-    names = found[1].decode().split("|") if found[1] else []
-    pairs = zip_longest(short_labels.OF_SERVICE, names[: len(short_labels.OF_SERVICE)], fillvalue="")
-    return ",".join(f'{label}="{name}"' for label, name in pairs).encode()
-
-
-def _with_values(line: re.Match[bytes]) -> bytes:
-    return _EMPTY_LABEL.sub(lambda label: label[1] + b"=" + _EMPTY.get(label[1], b'"unknown"'), line.group())
+    def __str__(self) -> str:
+        lines = (f"{self.name}{labels} {value}\n" for labels, value in self.samples.items())
+        return f"# TYPE {self.name} {self.kind}\n{''.join(lines)}"
 
 
 def exposition_of(figures: AgentFigures) -> bytes:
+    versions = f'{{version="{figures.version}",envoy_version="{figures.envoy_version}"}}'
     rows = (
-        ("counter", "mizzen_agent_envoy_restarts_total", figures.envoy_restarts),
-        ("counter", "mizzen_agent_certificates_issued_total", figures.certificates_issued),
-        ("gauge", "mizzen_agent_certificate_expiry_timestamp_seconds", figures.certificate_expires),
-        ("gauge", "mizzen_agent_ready", int(figures.ready)),
-        ("gauge", "mizzen_agent_resident_memory_bytes", figures.resident_bytes),
-        ("counter", "mizzen_agent_dns_requests_total", figures.dns.asked),
-        ("counter", "mizzen_agent_dns_upstream_requests_total", figures.dns.asked_on),
-        ("counter", "mizzen_agent_dns_upstream_failures_total", figures.dns.failed),
+        ("gauge", "mizzen_agent_build_info", 1, versions),
+        ("counter", "mizzen_agent_envoy_restarts_total", figures.envoy_restarts, ""),
+        ("counter", "mizzen_agent_certificates_issued_total", figures.certificates_issued, ""),
+        ("gauge", "mizzen_agent_certificate_expiry_timestamp_seconds", figures.certificate_expires, ""),
+        ("gauge", "mizzen_agent_ready", int(figures.ready), ""),
+        ("gauge", "mizzen_agent_resident_memory_bytes", figures.resident_bytes, ""),
+        ("counter", "mizzen_agent_dns_requests_total", figures.dns.asked, ""),
+        ("counter", "mizzen_agent_dns_upstream_requests_total", figures.dns.asked_on, ""),
+        ("counter", "mizzen_agent_dns_upstream_failures_total", figures.dns.failed, ""),
     )
-    return "".join(f"# TYPE {name} {kind}\n{name} {value}\n" for kind, name, value in rows).encode()
+    return _text(_Family(kind, name, {labels: value}) for kind, name, value, labels in rows)
+
+
+def exposition_of_scrapes(figures: ScrapeFigures) -> bytes:
+    """The first two are Istio's."""
+    failed = {f'{{type="{part.value}"}}': count for part, count in figures.failed.items()}
+    families = (
+        _Family("counter", "istio_agent_scrapes_total", {"": figures.asked}),
+        _Family("counter", "istio_agent_scrape_failures_total", failed),
+        _Family("gauge", "mizzen_agent_application_metrics_left_out", {"": figures.left_out}),
+    )
+    return _text(iter(families))
+
+
+def _text(families: Iterator[_Family]) -> bytes:
+    return "".join(map(str, families)).encode()

@@ -7,13 +7,14 @@ are a part: thresholds count results in a row; before the first success the appl
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
+
+from mizzen.agent.http_client import unverified_tls
 
 _WELL_STATUSES: Final = range(200, 400)
 _MOST_HEAD_BYTES: Final = 16 << 10
@@ -158,7 +159,9 @@ async def failure_of(probe: Probe) -> str:
 
 
 async def _http(asked: HttpGet) -> str:
-    secure = _unverified() if asked.scheme.upper() == "HTTPS" else None  # as Kubernetes: nothing is verified
+    secure = (
+        unverified_tls() if asked.scheme.upper() == "HTTPS" else None
+    )  # as Kubernetes: nothing is verified
     host = asked.host or "127.0.0.1"
     reader, writer = await asyncio.open_connection(host, asked.port, ssl=secure)
     try:
@@ -173,13 +176,6 @@ async def _http(asked: HttpGet) -> str:
         with contextlib.suppress(OSError):
             await writer.wait_closed()
     return "" if status in _WELL_STATUSES else f"GET {asked.path or '/'} answered {status}"
-
-
-def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 async def _tcp(asked: TcpSocket) -> str:

@@ -7,11 +7,14 @@ import signal
 import sys
 import time
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
+from mizzen import __version__
 from mizzen.agent import ports
+from mizzen.agent.application_metrics import fetch, host_of
 from mizzen.agent.audit import FOLDER, AuditLog
 from mizzen.agent.bootstrap import bootstrap_text, build_bootstrap, write_bootstrap
 from mizzen.agent.capture import AGENT_MARK, capture
@@ -25,11 +28,13 @@ from mizzen.agent.drain import Drain
 from mizzen.agent.envoy import Envoy, envoy_uid
 from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
 from mizzen.agent.health import DRAINING, Health, HealthReporter, HealthReporters
-from mizzen.agent.http import HttpServer, Response
-from mizzen.agent.metrics import AgentFigures, exposition_of, own_facts, with_mesh_names
+from mizzen.agent.http import HttpServer, Request, Response
+from mizzen.agent.mesh_metrics import own_facts
+from mizzen.agent.metrics import AgentFigures, exposition_of
 from mizzen.agent.name_discovery import NameDiscovery
 from mizzen.agent.probe import Prober, read_probe
 from mizzen.agent.readiness import Readiness
+from mizzen.agent.scrape import Fetch, Scrapes, Sources
 from mizzen.agent.sds import SecretService, private_socket, serve_secrets
 from mizzen.agent.settings import ADMIN_SOCKET, BOOTSTRAP_FILE, DEBUG_SOCKET, SDS_SOCKET, Settings
 from mizzen.agent.tasks import cancel, first_of
@@ -39,7 +44,7 @@ from mizzen.listening import listening_ports
 
 _POLL_UNTIL_READY_SECONDS: Final = 0.05
 _POLL_READY_SECONDS: Final = 2.0
-_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+PROXY_METRICS: Final = "/stats/proxy"  # without the application's
 
 _log = logging.getLogger("mizzen.agent")
 
@@ -77,8 +82,18 @@ class Agent:
             (DnsServer(lambda: self._names.table, self._upstream, self._dns_figures), address)
             for address in _dns_addresses(settings)
         ]
+        self._envoy_version = ""
+        self._scrapes = Scrapes(
+            Sources(self._admin, own_facts(settings), self._own_metrics, _application_of(settings))
+        )
         self._http = HttpServer(
-            {"/healthz/ready": self._ready, "/stats/prometheus": self._metrics, "/status": self._status}
+            {
+                "/healthz/ready": self._ready,
+                "/stats/prometheus": self._scrapes.merged,
+                "/metrics": self._scrapes.merged,  # as Istio's agent
+                PROXY_METRICS: self._scrapes.of_proxy,
+                "/status": self._status,
+            }
         )
         self._debug = HttpServer({}, Debug(daemons, lambda: self._credentials).read)
         self._bootstrap = bootstrap_text(build_bootstrap(settings))
@@ -150,6 +165,8 @@ class Agent:
         while True:
             self._look_again.clear()
             self._missing = await self._readiness.missing()
+            if not self._missing and not self._envoy_version:
+                self._envoy_version = await self._ask_version()
             if not self._missing and not was_ready:
                 was_ready = True
                 _log.info("ready after %.2f s", time.monotonic() - self._started)
@@ -161,6 +178,12 @@ class Agent:
             pause = _POLL_READY_SECONDS if self._health.health.healthy else _POLL_UNTIL_READY_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look_again.wait(), pause)
+
+    async def _ask_version(self) -> str:
+        try:
+            return await self._admin.version()
+        except AdminError:
+            return ""  # it has just gone: asked again when it is back
 
     def _take_probe(self, text: str) -> None:
         self._prober.set(read_probe(text))
@@ -175,17 +198,21 @@ class Agent:
 
     def _envoy_ended(self, why: str, delay_seconds: float) -> None:
         _log.error("%s; it starts again in %.1f s", why, delay_seconds)
+        self._envoy_version = ""
         self._look_again.set()
 
-    async def _ready(self) -> Response:
+    async def _ready(self, _request: Request) -> Response:
         missing = self._missing if self._missing == DRAINING.reason else await self._readiness.missing()
         if missing:
             return Response(f"not ready: {missing}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
         return Response(b"ready\n")
 
-    async def _metrics(self) -> Response:
+    def _own_metrics(self) -> bytes:
+        """Raises OSError."""
         credentials = self._credentials
         figures = AgentFigures(
+            version=__version__,
+            envoy_version=self._envoy_version,
             envoy_restarts=self._envoy.restarts,
             certificates_issued=self._certificates.issued,
             certificate_expires=credentials.not_after if credentials is not None else 0.0,
@@ -193,14 +220,9 @@ class Agent:
             resident_bytes=_resident_bytes(),
             dns=self._dns_figures,
         )
-        try:
-            of_envoy = with_mesh_names(await self._admin.get("/stats/prometheus"), own_facts(self._settings))
-        except AdminError as error:
-            _log.debug("metrics without Envoy's: %s", error)
-            of_envoy = b""
-        return Response(of_envoy + exposition_of(figures), content_type=_PROMETHEUS)
+        return exposition_of(figures)
 
-    async def _status(self) -> Response:
+    async def _status(self, _request: Request) -> Response:
         credentials = self._credentials
         document: dict[str, Any] = {
             "name": f"{self._settings.namespace}/{self._settings.name}",
@@ -256,6 +278,15 @@ def _dns_addresses(settings: Settings) -> tuple[str, ...]:
     if not settings.captures:
         return (settings.address,)
     return ("127.0.0.1", "::1") if settings.capture.ipv6 else ("127.0.0.1",)
+
+
+def _application_of(settings: Settings) -> Fetch | None:
+    """How the application is asked for its metrics; without capture it listens on a port of its own."""
+    metrics = settings.application_metrics
+    if metrics is None:
+        return None
+    port = settings.app_ports.get(metrics.port, metrics.port)
+    return partial(fetch, metrics, host_of(settings.address), port)
 
 
 def _envoy_said(line: str) -> None:

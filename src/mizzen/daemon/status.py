@@ -16,6 +16,7 @@ from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog, Session
 from mizzen.daemon.delivery import DeliveryLog, Refusal, type_name
 from mizzen.daemon.proxy_start import proxy_start
+from mizzen.daemon.targets import ScrapeTargets
 from mizzen.derive.addresses import virtual_addresses
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import BY_KIND, UNHEALTHY
@@ -191,6 +192,9 @@ class DaemonStatus:
                     port=port.number,
                     endpoints=tuple((endpoint.address, endpoint.port) for endpoint in endpoints),
                 )
+
+    def scrape_targets(self) -> Sequence[schema.ScrapeTarget]:
+        return ScrapeTargets(self.db, self.catalog).prometheus()
 
     def proxy_start(self, workload_name: str) -> schema.ProxyStart | None:
         """What the proxy of a workload is to be started with."""

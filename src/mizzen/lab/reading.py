@@ -9,6 +9,7 @@ import msgspec
 from mizzen.config.documents import Document, DocumentError, split
 from mizzen.config.resource import Path as FieldPath
 from mizzen.errors import UserError
+from mizzen.lab.application_metrics import wrong_metrics_annotations
 from mizzen.lab.capture import wrong_annotations
 from mizzen.lab.definition import (
     INGRESS,
@@ -64,7 +65,8 @@ def check(definition: LabDefinition) -> Iterator[Problem]:
         if workload.name in names[:number]:
             yield (*place, "name"), f"there are two workloads named {workload.name}"
         yield from _check_workload(place, workload)
-        for name, message in wrong_annotations(workload.annotations):
+        of_capture = wrong_annotations(workload.annotations)
+        for name, message in (*of_capture, *wrong_metrics_annotations(workload.annotations)):
             yield (*place, "annotations", name), message
     yield from _check_callers(definition, set(names))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mizzen.errors import UserError
 from mizzen.lab import registry
+from mizzen.lab.application_metrics import application_metrics
 from mizzen.lab.commands import (
     Instance,
     Layout,
@@ -136,7 +137,8 @@ class Supervisor:
             command = agent_command(plan, layout, instance, self._network.own_address)
             captures = plan.isolation.network and not workload.gateway
             mode = interception(unit.start, workload.annotations) if captures else ()
-            return dataclasses.replace(command, argv=(*command.argv, *options(unit.start), *mode))
+            metrics = () if workload.gateway else application_metrics(unit.start, workload.annotations)
+            return dataclasses.replace(command, argv=(*command.argv, *options(unit.start), *mode, *metrics))
 
         unit = Unit(
             instance,

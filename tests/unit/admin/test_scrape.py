@@ -47,7 +47,7 @@ class Agent:
     @asynccontextmanager
     async def serving(self):
         app = web.Application()
-        app.add_routes([web.get("/stats/prometheus", self.answer)])
+        app.add_routes([web.get("/stats/proxy", self.answer)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:

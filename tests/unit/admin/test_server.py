@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from mizzen.admin.patience import AdminLimits
-from mizzen.admin.schema import MeshName, MeshStatus, ServiceAddress
+from mizzen.admin.schema import MeshName, MeshStatus, ScrapeTarget, ServiceAddress
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
 from tests.support.discovery import until
@@ -25,6 +25,9 @@ class Source:
         if self.broken:
             raise RuntimeError("boom")
         return bookinfo_status()
+
+    def scrape_targets(self):
+        return [ScrapeTarget(targets=("10.0.0.1:15020",), labels={"app": "reviews"})]
 
     def names(self):
         return {"reviews.bookinfo.svc.cluster.local": MeshName(addresses=("10.96.0.3",))}
@@ -98,6 +101,13 @@ async def test_traffic_and_names(client):
     assert names == {
         "names": {"reviews.bookinfo.svc.cluster.local": {"addresses": ["10.96.0.3"], "externalName": ""}}
     }
+
+
+async def test_prometheus_finds_its_targets(client):
+    """Its HTTP service discovery wants a bare list, and takes no other type."""
+    async with client.get("/api/v1/prometheus/targets", headers={"Accept": "application/json"}) as response:
+        assert response.headers["Content-Type"] == "application/json"
+        assert await response.json() == [{"targets": ["10.0.0.1:15020"], "labels": {"app": "reviews"}}]
 
 
 async def test_a_proxys_configuration_is_for_the_socket_alone(server, client, tmp_path):

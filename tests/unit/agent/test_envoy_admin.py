@@ -45,7 +45,7 @@ async def test_a_body_may_end_with_the_connection(admin):
     ("answer", "words"),
     [
         (b"", "Envoy's admin interface does not answer"),
-        (b"HTTP/1.1 404 Not Found\r\n\r\nno such page", r"http/1.1 404 not found: no such page"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\nno such page", "answered 404 Not Found: no such page"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "does not answer"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", "longer than"),
     ],
@@ -54,6 +54,16 @@ async def test_a_bad_answer_is_one_line(admin, answer, words):
     type(admin).answer = answer
     with pytest.raises(AdminError, match=words):
         await admin.get("/x")
+
+
+async def test_the_version_is_that_of_the_release(admin):
+    type(
+        admin
+    ).answer = b'HTTP/1.1 200 OK\r\n\r\n{\n "version": "ab12/1.40.0/Clean/RELEASE/BoringSSL",\n "x": 1\n}'
+    assert await admin.version() == "1.40.0"
+    type(admin).answer = b"HTTP/1.1 200 OK\r\n\r\n{}"
+    with pytest.raises(AdminError, match="which version"):
+        await admin.version()
 
 
 async def test_no_envoy(tmp_path):

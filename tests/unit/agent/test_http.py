@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from mizzen.agent.http import HttpServer, Response
+from mizzen.agent.http import HttpServer, Request, Response
 from mizzen.errors import UserError
 from tests.support.agent_mesh import until
 
 
-async def hello() -> Response:
+async def hello(_request: Request) -> Response:
     return Response(b"hello\n")
 
 
-async def broken() -> Response:
+async def broken(_request: Request) -> Response:
     raise RuntimeError("inside")
 
 
@@ -54,6 +54,20 @@ async def test_answers(server, request_line, status, body):
     assert answered == body
 
 
+async def test_a_route_sees_the_path_and_the_headers():
+    seen = []
+
+    async def look(request: Request) -> Response:
+        seen.append(request)
+        return Response(b"")
+
+    server = HttpServer({}, look)
+    await server.start("127.0.0.1", 0)
+    await ask(server, b"GET /a/b?c HTTP/1.1\r\nHost: x:1\r\nX-Seconds:  2 \r\nno header\r\n\r\n")
+    await server.close()
+    assert seen == [Request("/a/b", {"host": "x:1", "x-seconds": "2"})]
+
+
 async def test_a_head_without_end_is_cut_off(server):
     assert await ask(server, b"x" * 20_000) == b""
 
@@ -86,7 +100,7 @@ async def test_a_taken_port_is_said_in_words(server):
 async def test_who_does_not_read_is_cut_off_and_nothing_is_kept(monkeypatch):
     monkeypatch.setattr("mizzen.agent.http._REQUEST_SECONDS", 0.2)
 
-    async def long() -> Response:
+    async def long(_request: Request) -> Response:
         return Response(bytes(2**24))
 
     server = HttpServer({"/long": long})

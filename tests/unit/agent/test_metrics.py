@@ -1,85 +1,20 @@
-"""What Prometheus gets: the mesh's names, and "unknown" for empty labels of the mesh's metrics."""
-
-import re
+"""The agent's own metrics, as Prometheus gets them."""
 
 from mizzen.agent.dns import DnsFigures
-from mizzen.agent.metrics import AgentFigures, exposition_of, with_mesh_names
-
-
-def test_names_and_empty_labels_of_the_mesh_alone_are_changed():
-    envoy = b"""# TYPE envoy_istio_requests_total counter
-envoy_istio_requests_total{source_app="",response_code="200",response_flags="-"} 3
-# TYPE envoy_server_state gauge
-envoy_server_state{x=""} 0
-# TYPE envoy_mizzen_x counter
-envoy_mizzen_x{} 1
-envoy_cluster_istio_named_thing{a=""} 1
-"""
-    assert (
-        with_mesh_names(envoy, {})
-        == b"""# TYPE istio_requests_total counter
-istio_requests_total{source_app="unknown",response_code="200",response_flags="-"} 3
-# TYPE envoy_server_state gauge
-envoy_server_state{x=""} 0
-# TYPE mizzen_x counter
-mizzen_x{} 1
-envoy_cluster_istio_named_thing{a=""} 1
-"""
-    )
-
-
-OWN = {"workload": "web-1", "namespace": "shop", "canonical-name": "web", "cluster": "Kubernetes"}
-
-
-def labels_of(text: bytes) -> dict[str, str]:
-    found = re.fullmatch(rb"\w+{(.*)} \d+\n", text)
-    assert found, text
-    return dict(re.findall(r'(\w+)="([^"]*)"', found[1].decode()))
-
-
-def test_labels_in_short_are_written_out():
-    said = (
-        b'envoy_istio_requests_total{reporter_and_self="source",peer="OU=canonical-name=db,OU=namespace=data,OU=workload=db-1",'
-        b'service_in_short="db.data.svc.cluster.local|db|data",response_flags="",grpc_response_status=""} 3\n'
-    )
-    assert labels_of(with_mesh_names(said, OWN)) == {
-        "reporter": "source",
-        "source_workload": "web-1",
-        "source_workload_namespace": "shop",
-        "source_canonical_service": "web",
-        "source_canonical_revision": "unknown",
-        "source_app": "web",
-        "source_version": "unknown",
-        "source_cluster": "Kubernetes",
-        "destination_workload": "db-1",
-        "destination_workload_namespace": "data",
-        "destination_canonical_service": "db",
-        "destination_canonical_revision": "unknown",
-        "destination_app": "db",
-        "destination_version": "unknown",
-        "destination_cluster": "unknown",
-        "destination_service": "db.data.svc.cluster.local",
-        "destination_service_name": "db",
-        "destination_service_namespace": "data",
-        "response_flags": "-",
-        "grpc_response_status": "",
-    }
-
-
-def test_a_destination_believes_the_subject_of_a_certificate_alone():
-    said = b'envoy_istio_x{reporter_and_self="destination",peer="CN=a\\\\,OU=workload=forged,O=\\"x\\"",service_in_short="|InboundPassthroughCluster|"} 1\n'
-    found = labels_of(with_mesh_names(said, OWN))
-    assert (found["reporter"], found["destination_workload"], found["source_workload"]) == (
-        "destination",
-        "web-1",
-        "unknown",
-    )
-    assert found["destination_service_name"] == "InboundPassthroughCluster"
-    assert "peer" not in found
+from mizzen.agent.metrics import (
+    RESERVED,
+    AgentFigures,
+    ScrapeFigures,
+    exposition_of,
+    exposition_of_scrapes,
+)
+from tests.support.exposition import read_strictly, value_of
 
 
 def test_the_agents_own():
     figures = AgentFigures(
+        version="1.2.3",
+        envoy_version="1.40.0",
         envoy_restarts=2,
         certificates_issued=3,
         certificate_expires=4.5,
@@ -87,8 +22,19 @@ def test_the_agents_own():
         resident_bytes=6,
         dns=DnsFigures(asked=9, asked_on=8, failed=7),
     )
-    text = exposition_of(figures).decode()
-    assert "# TYPE mizzen_agent_envoy_restarts_total counter\nmizzen_agent_envoy_restarts_total 2\n" in text
-    assert "mizzen_agent_certificate_expiry_timestamp_seconds 4.5\n" in text
-    assert "mizzen_agent_ready 1\n" in text
-    assert "mizzen_agent_dns_upstream_requests_total 8\n" in text
+    families = read_strictly(exposition_of(figures).decode())
+    assert families["mizzen_agent_envoy_restarts_total"].type == "counter"
+    assert value_of(families, "mizzen_agent_build_info", version="1.2.3", envoy_version="1.40.0") == 1
+    assert value_of(families, "mizzen_agent_envoy_restarts_total") == 2
+    assert value_of(families, "mizzen_agent_certificate_expiry_timestamp_seconds") == 4.5
+    assert value_of(families, "mizzen_agent_ready") == 1
+    assert value_of(families, "mizzen_agent_dns_upstream_requests_total") == 8
+
+
+def test_every_name_of_the_agents_own_is_reserved():
+    """So that an application cannot have a metric of the same name."""
+    figures = AgentFigures("", "", 0, 0, 0.0, True, 0, DnsFigures())
+    text = exposition_of(figures) + exposition_of_scrapes(ScrapeFigures())
+    names = list(read_strictly(text.decode()))
+    assert names
+    assert [name for name in names if not name.encode().startswith(RESERVED)] == []

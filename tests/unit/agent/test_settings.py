@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mizzen.agent.application_metrics import ApplicationMetrics
 from mizzen.agent.settings import HostPort, Interception, Kind, parse
 
 REQUIRED = [
@@ -74,6 +75,8 @@ def test_the_canonical_name_and_revision_are_istios(labels, name, revision):
         (["--app-port", "80"], "'80' is not PORT=PRIVATE_PORT"),
         (["--kind", "gateway", "--interception", "redirect"], "a gateway has no application"),
         (["--dns-upstream", "name"], "'name' is not HOST:PORT"),
+        (["--application-metrics", "host:80"], "'host:80' is not [http:|https:]PORT[/PATH]"),
+        (["--kind", "gateway", "--application-metrics", "80"], "a gateway has no application"),
         (["--dns-upstream", "name:53"], "'name:53' is not IP or IP:PORT"),
     ],
 )
@@ -81,3 +84,20 @@ def test_a_mistake_is_said_in_words(wrong, words, capsys):
     with pytest.raises(SystemExit):
         parse([*REQUIRED, *wrong])
     assert words in capsys.readouterr().err
+
+
+OF_ISTIOS_INJECTOR = {"ISTIO_PROMETHEUS_ANNOTATIONS": '{"scrape":"true","path":"/m","port":"9090"}'}
+
+
+def test_the_applications_metrics_are_named_by_an_option_or_by_istios_injector():
+    assert parse(REQUIRED).application_metrics is None
+    assert parse(REQUIRED, OF_ISTIOS_INJECTOR).application_metrics == ApplicationMetrics(9090, "/m")
+    given = parse([*REQUIRED, "--application-metrics", "https:8443"], OF_ISTIOS_INJECTOR)
+    assert given.application_metrics == ApplicationMetrics(8443, "/metrics", "https")
+    assert parse([*REQUIRED, "--kind", "gateway"], OF_ISTIOS_INJECTOR).application_metrics is None
+
+
+def test_a_variable_that_cannot_be_meant_is_said_in_words(capsys):
+    with pytest.raises(SystemExit):
+        parse(REQUIRED, {"ISTIO_PROMETHEUS_ANNOTATIONS": '{"port": "15020"}'})
+    assert "ISTIO_PROMETHEUS_ANNOTATIONS: port 15020 is the agent's own" in capsys.readouterr().err

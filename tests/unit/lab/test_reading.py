@@ -55,6 +55,18 @@ def test_what_is_left_out_has_a_default(tmp_path):
             "'x' is no port",
         ),
         (
+            "  command:",
+            "  annotations: {prometheus.io/scrape: 'true', prometheus.io/port: metrics}\n  command:",
+            4,
+            "'metrics' is no port",
+        ),
+        (
+            "  command:",
+            "  annotations: {prometheus.istio.io/merge-metrics: 'off'}\n  command:",
+            4,
+            "'off' is neither true nor false",
+        ),
+        (
             "  gateway: true",
             "  gateway: true\n  annotations: {sidecar.istio.io/interceptionMode: NONE}",
             8,

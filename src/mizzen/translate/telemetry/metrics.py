@@ -204,7 +204,7 @@ def denied_metrics() -> AccessLog:
 _COUNTERS, _HISTOGRAMS = "counters", "histograms"
 _ONE = {"value_fixed": {"value": 1}}
 # What the filter of gRPC leaves: "2,1" for two messages of the request and one of the response.
-_MESSAGES = f"string(filter_state['{GRPC_STATS}'])"
+_MESSAGES = f"filter_state['{GRPC_STATS}']"
 # Metric -> the list of the logger's settings that it stands in, and how it is measured.
 _MEASURED: Mapping[IstioMetric, tuple[str, Mapping[str, Any]]] = {
     IstioMetric.REQUEST_COUNT: (_COUNTERS, _ONE),
