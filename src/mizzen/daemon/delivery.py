@@ -1,14 +1,14 @@
 """What became of every change: who has it, who refused it and why (xds.catalog.Events)."""
 
 import re
+import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-from prometheus_client import CollectorRegistry, Counter
 
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.catalog import Session
+from mizzen.daemon.metrics import DeliveryMetrics, triggers
 from mizzen.xds.catalog import ProxySession
 
 # The changes that are kept for display; older ones are forgotten.
@@ -22,19 +22,21 @@ Slot = tuple[str, bool]
 @dataclass(slots=True)
 class ChangeRecord:
     """One revision of the configuration. `proxies`: those it concerned -> pending, acked, rejected or gone. A proxy has
-    it when the agent beside it has it, too.
+    it when the agent beside it has it, too. `received` is when it came, by the monotonic clock.
     """
 
     revision: int
     time: float
     objects: tuple[ResourceKey, ...]
     proxies: dict[str, str]
+    received: float
     # Whose answer a pending state waits for: a proxy that came back has a new session before its old one is found dead.
     awaited: dict[Slot, Session] = field(repr=False)  # by name, proxies (False) and agents (True)
     # Those that left before they answered. When they are back, they are brought up to date: what then holds is told.
     left: set[Slot] = field(default_factory=set, repr=False)
 
-    def end(self, session: ProxySession, state: str) -> None:
+    def end(self, session: ProxySession, state: str) -> bool:
+        """What became of it there. True where that decides what is said of the proxy."""
         assert isinstance(session, Session)
         slot = (session.name, session.proxy.agent)
         if self.awaited.get(slot) is session:
@@ -42,7 +44,7 @@ class ChangeRecord:
         elif slot in self.left:
             self.left.remove(slot)
         else:
-            return
+            return False
         beside = (session.name, not session.proxy.agent)
         if state != "acked" or (
             self.proxies[session.name] in {"pending", "gone"}
@@ -50,13 +52,12 @@ class ChangeRecord:
             and beside not in self.awaited
         ):
             self.proxies[session.name] = state
+            return True
+        return False
 
-    def leave(self, session: ProxySession) -> None:
+    def awaits(self, session: ProxySession) -> bool:
         assert isinstance(session, Session)
-        slot = (session.name, session.proxy.agent)
-        if self.awaited.get(slot) is session:
-            self.end(session, "gone")
-            self.left.add(slot)
+        return self.awaited.get((session.name, session.proxy.agent)) is session
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +72,19 @@ class Refusal:
     since: float
 
 
-class DeliveryMetrics:
-    """The daemon's counters of discovery, by Istio's names where Istio has them."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.pushes = Counter("pilot_xds_pushes", "Discovery responses sent.", ["type"], registry=registry)
-        self.bytes = Counter(
-            "mizzen_xds_sent_bytes", "Bytes of discovery responses.", ["type"], registry=registry
-        )
-        self.rejects = Counter(
-            "pilot_total_xds_rejects", "Resource versions that a proxy refused.", ["type"], registry=registry
-        )
-        self.stalls = Counter(
-            "mizzen_xds_stalls", "Responses that a proxy did not answer in time.", ["type"], registry=registry
-        )
-        self._by_type: dict[str, tuple[Counter, Counter]] = {}
-
-    def of(self, type_url: str) -> tuple[Counter, Counter]:
-        """The counters of responses and of their bytes for one type. To look them up by label costs more than to count."""
-        found = self._by_type.get(type_url)
-        if found is None:
-            name = type_name(type_url)
-            found = self._by_type[type_url] = self.pushes.labels(name), self.bytes.labels(name)
-        return found
-
-
 class DeliveryLog:
     """Follows changes from the database to the proxies' ACKs."""
 
     def __init__(
-        self, now: Callable[[], float], metrics: DeliveryMetrics, log: Callable[[str], None]
+        self,
+        now: Callable[[], float],
+        metrics: DeliveryMetrics,
+        log: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`now` is for display, in seconds since the epoch; `clock` for how long something took."""
         self._now = now
+        self._clock = clock
         self._metrics = metrics
         self._log = log
         self.changes: deque[ChangeRecord] = deque(maxlen=REMEMBERED_CHANGES)
@@ -110,11 +92,18 @@ class DeliveryLog:
         self._waiting: defaultdict[Slot, deque[ChangeRecord]] = defaultdict(deque)
         self.refusals: dict[tuple[str, str, str], Refusal] = {}
 
-    def changed(self, revision: int, objects: Sequence[ResourceKey], concerned: Iterable[Session]) -> None:
-        """Configuration changed; `concerned` are the proxies that get something else because of it."""
+    def changed(
+        self, revision: int, objects: Sequence[ResourceKey], concerned: Sequence[Session], received: float
+    ) -> None:
+        """Configuration changed; `concerned` are the proxies that get something else because of it. `received`: when the first of it
+        came, by `clock`.
+        """
+        self._metrics.triggered(triggers(objects), len(concerned))
+        if not objects:  # a key set: it is nobody's configuration
+            return
         awaited = {(session.name, session.proxy.agent): session for session in concerned}
         proxies = dict.fromkeys(sorted(name for name, _ in awaited), "pending")
-        record = ChangeRecord(revision, self._now(), tuple(objects), proxies, awaited)
+        record = ChangeRecord(revision, self._now(), tuple(objects), proxies, received, awaited)
         if len(self.changes) == self.changes.maxlen:
             self._forget(self.changes[-1])
         self.changes.appendleft(record)
@@ -132,12 +121,19 @@ class DeliveryLog:
     # What discovery tells.
 
     def pushed(
-        self, session: ProxySession, type_url: str, revision: int, names: Sequence[str], size_bytes: int
+        self,
+        session: ProxySession,
+        type_url: str,
+        revision: int,
+        names: Sequence[str],
+        size_bytes: int,
+        seconds: float,
     ) -> None:
-        del session, revision, names
-        pushes, sent_bytes = self._metrics.of(type_url)
-        pushes.inc()
-        sent_bytes.inc(size_bytes)
+        del revision, names
+        assert isinstance(session, Session)
+        self._metrics.pushed(type_name(type_url), size_bytes, seconds)
+        if (session.name, session.proxy.agent) not in self._waiting:
+            self._metrics.requested()
 
     def acked(self, session: ProxySession, type_url: str, revision: int) -> None:
         """Nothing: one type says little. `settled` says that all of them are in."""
@@ -145,12 +141,12 @@ class DeliveryLog:
     def rejected(self, session: ProxySession, type_url: str, resource: str, version: str, error: str) -> None:
         assert isinstance(session, Session)
         error = in_short(error)
-        self._metrics.rejects.labels(type_name(type_url)).inc()
+        self._metrics.rejected(type_name(type_url), resource)
         self._log(f"{session.name} refused {type_name(type_url)} {resource}: {error}")
         refusal = Refusal(session, type_url, resource, version, error, self._now())
         self.refusals[session.name, type_url, resource] = refusal
         for record in self.changes:
-            record.end(session, "rejected")
+            self._end(record, session, "rejected")
 
     def recovered(self, session: ProxySession, type_url: str, resource: str) -> None:
         self.refusals.pop((session.name, type_url, resource), None)
@@ -162,17 +158,31 @@ class DeliveryLog:
         if waiting is None:
             return
         while waiting and waiting[0].revision <= revision:
-            waiting.popleft().end(session, "acked")
+            self._end(waiting.popleft(), session, "acked")
         if not waiting:
             del self._waiting[slot]
+
+    def _end(self, record: ChangeRecord, session: ProxySession, state: str) -> None:
+        awaited = record.awaits(session)
+        decided = record.end(session, state)
+        if not awaited:  # it is back, and has what it missed
+            return
+        seconds = self._clock() - record.received
+        if decided and state == "acked":
+            self._metrics.convergence.observe(seconds)
+        if not record.awaited:
+            self._metrics.last_convergence.observe(seconds)
 
     def stalled(self, session: ProxySession, type_url: str, waited_seconds: float) -> None:
         self._metrics.stalls.labels(type_name(type_url)).inc()
         self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {type_name(type_url)}")
 
     def disconnected(self, session: ProxySession) -> None:
+        assert isinstance(session, Session)
         for record in self.changes:
-            record.leave(session)
+            if record.awaits(session):
+                self._end(record, session, "gone")
+                record.left.add((session.name, session.proxy.agent))
         self.refusals = {
             slot: refusal for slot, refusal in self.refusals.items() if refusal.session is not session
         }

@@ -13,14 +13,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from mizzen.admin.scrape import TrafficScraper
 from mizzen.admin.server import AdminServer
 from mizzen.analysis.live import LiveAnalysis
 from mizzen.ca.authority import Lifetimes
 from mizzen.ca.external import ExternalSigner, SigningFailedError
-from mizzen.ca.files import StateError
 from mizzen.ca.live import LiveAuthority
 from mizzen.ca.revocation import Revocations
 from mizzen.ca.server_identity import RemotelySigned, ServedAs, ServerIdentity
@@ -33,14 +32,16 @@ from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.collector import Collector
 from mizzen.daemon.debug import DebugService
-from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
+from mizzen.daemon.delivery import DeliveryLog
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.key_sets import KeySets
 from mizzen.daemon.lock import shared_folder
+from mizzen.daemon.metrics import CertificateMetrics, DeliveryMetrics, RefreshMetrics
 from mizzen.daemon.overload import Overload
 from mizzen.daemon.presence import FOLDER as PRESENCE
 from mizzen.daemon.presence import Presence
-from mizzen.daemon.refresher import Refresher
+from mizzen.daemon.readings import Parts, Readings
+from mizzen.daemon.refresher import Refresher, Timing
 from mizzen.daemon.registration import FOLDER, Registrar
 from mizzen.daemon.settings import Settings
 from mizzen.daemon.standing import Standing
@@ -57,6 +58,7 @@ from mizzen.model.identity import SpiffeId
 from mizzen.rpc.admission import Admission
 from mizzen.rpc.server import ListenError, RpcServer
 from mizzen.sources.files import FileSource
+from mizzen.translate.patches.resources import problems as patch_problems
 from mizzen.xds.server import DiscoveryService
 
 _log = logging.getLogger("mizzen")
@@ -99,6 +101,7 @@ class Daemon:
             self._store.publish_keys(source, keys)
         self._store.commit()
         self._analysis.apply(first)
+        self._db.follow(patch_problems)  # kept, so that a scrape or a poll computes nothing
         self._trust_domain = _valid_trust_domain(
             settings.trust_domain or self._db.value(mesh_config).trust_domain
         )
@@ -109,54 +112,41 @@ class Daemon:
         self._authority = self._open_authority()
         registrar = Registrar(self._db, members, own_name)
         self._catalog = MeshCatalog(self._db, register=registrar.register, revoked=self._revoked)
-        self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
+        ProcessCollector(registry=self._registry)
+        metrics = DeliveryMetrics(self._registry)
+        self._delivery = DeliveryLog(clocks.epoch, metrics, _log.warning, clocks.monotonic)
         self._shed = Overload(self._registry, clocks.monotonic, _log.warning).shed
-        self._discovery = DiscoveryService(self._catalog, self._delivery, shed=self._shed)
+        self._discovery = DiscoveryService(
+            self._catalog, self._delivery, shed=self._shed, queued=metrics.queued
+        )
         self._standing = Standing(self._catalog, self._revoked, self._discovery.end, clocks.epoch)
+        self._refreshes = RefreshMetrics(self._registry)
+        self._certified = CertificateMetrics(self._registry)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
-        self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
+        self._analyser = Refresher(
+            self._analysis, lambda observed, *_: self._analysis.take_in(observed), clocks.monotonic
+        )
         self._analyser.request()
         self._collector = Collector(self._is_quiet, clocks.monotonic)
         self._status = self._build_status()
         self._rpc = self._build_rpc()
         self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
-        self._gauges()
+        self._registry.register(self._readings())
 
     def _is_quiet(self) -> bool:
         return not self._refresher.waiting_seconds and not self._discovery.waiting
 
-    def _gauges(self) -> None:
-        """What is so at the moment that somebody asks."""
-        registry = self._registry
-        for gauge, value in (
-            (
-                Gauge("pilot_xds", "Connected proxies.", registry=registry),
-                lambda: sum(1 for _ in self._catalog.sessions),
-            ),
-            (
-                Gauge("mizzen_query_runs", "Queries that ran since the start.", registry=registry),
-                lambda: self._db.runs,
-            ),
-            (
-                Gauge(
-                    "mizzen_waiting_changes", "Objects whose change is not computed yet.", registry=registry
-                ),
-                lambda: self._store.waiting,
-            ),
-            (
-                Gauge("mizzen_oldest_change_seconds", "How long the oldest waits.", registry=registry),
-                lambda: self._refresher.waiting_seconds,
-            ),
-            (
-                Gauge("mizzen_ca_expiry_timestamp_seconds", "When the CA ends.", registry=registry),
-                self._ca_expires,
-            ),
-            (
-                Gauge("mizzen_waiting_proxies", "Proxies that wait for a turn.", registry=registry),
-                lambda: self._discovery.waiting,
-            ),
-        ):
-            gauge.set_function(value)
+    def _readings(self) -> Readings:
+        return Parts(
+            db=self._db,
+            store=self._store,
+            refresher=self._refresher,
+            catalog=self._catalog,
+            discovery=self._discovery,
+            delivery=self._delivery,
+            status=self._status,
+            authority=self._authority,
+        ).readings()
 
     def _build_keys(self) -> KeySets:
         def publish(source: KeySource, keys: str) -> None:
@@ -188,13 +178,6 @@ class Daemon:
             watching=settings.ca_watching,
         )
 
-    def _ca_expires(self) -> float:
-        """In seconds since the epoch; 0 where it cannot be told."""
-        try:
-            return self._authority.expires.timestamp()
-        except StateError:
-            return 0.0
-
     def _revoked(self) -> Revocations:
         return self._authority.revocations
 
@@ -202,7 +185,9 @@ class Daemon:
         settings, clocks = self._settings, self._clocks
         with shared_folder(settings.shared) as shared:
             token_key = JoinTokenKey.open(shared / KEY_FILE, clocks.random_bytes)
-        policy = CertificatePolicy(self._trust_domain, self._subject_for, _log_issuance, self._revoked)
+        policy = CertificatePolicy(
+            self._trust_domain, self._subject_for, self._tell_issued, self._revoked, self._certified.refused
+        )
         admission = Admission("certificates", shed=self._shed)
         certificates = CertificateService(self._authority, token_key, policy, clocks.wall, admission)
         served_as = _served_as(self._trust_domain, (settings.listen_host, *settings.names))
@@ -287,11 +272,11 @@ class Daemon:
     def _diagnostics(self) -> tuple[Diagnostic, ...]:
         return (*self._source.diagnostics, *self._analysis.diagnostics(self._source.located))
 
-    def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey]) -> None:
+    def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey], timing: Timing) -> None:
         self._want_keys()
+        self._refreshes.refreshed(timing, objects)
         concerned = self._catalog.take_in(observed)
-        if objects:
-            self._delivery.changed(self._db.revision, objects, concerned)
+        self._delivery.changed(self._db.revision, objects, concerned, timing.received)
 
     def _want_keys(self) -> None:
         """Tell which key sets are wanted, if that has changed."""
@@ -308,6 +293,17 @@ class Daemon:
         if self._store.report_health(key, reason):
             _log.info("%s is %s", key, reason or "healthy")
             self._refresher.request()
+
+    def _tell_issued(self, issued: Issuance) -> None:
+        self._certified.issued()
+        caller = issued.caller
+        _log.info(
+            "certificate for %s (%s), by %s, until %s",
+            caller.identity,
+            caller.workload,
+            caller.proof,
+            issued.expires,
+        )
 
     def _subject_for(self, identity: SpiffeId, name: str) -> Subject:
         """The telemetry in a workload's certificate: what is registered, not what anybody claims."""
@@ -340,17 +336,6 @@ def _handed_in(descriptor: int) -> socket.socket:
 def _lifetimes(settings: Settings) -> Lifetimes:
     longest = timedelta(seconds=settings.certificate_ttl_seconds)
     return Lifetimes(default=longest, maximum=longest)
-
-
-def _log_issuance(issued: Issuance) -> None:
-    caller = issued.caller
-    _log.info(
-        "certificate for %s (%s), by %s, until %s",
-        caller.identity,
-        caller.workload,
-        caller.proof,
-        issued.expires,
-    )
 
 
 def _served_as(trust_domain: str, names: Iterable[str]) -> ServedAs:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +50,14 @@ class DiscoveryService:
     """Serves what `catalog` says to whom it lets in, and tells `events` what became of it."""
 
     def __init__(
-        self, catalog: Catalog, events: Events, limits: DiscoveryLimits | None = None, shed: Shed = untold
+        self,
+        catalog: Catalog,
+        events: Events,
+        limits: DiscoveryLimits | None = None,
+        shed: Shed = untold,
+        queued: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
+        """`queued` is told how long each proxy waited for its turn."""
         self._catalog = catalog
         self._events = events
         self._limits = limits or DiscoveryLimits()
@@ -58,7 +65,7 @@ class DiscoveryService:
         self._shed = shed
         self._admission = Admission("streams", self._limits.streams, shed)
         self._streams: Counter[str] = Counter()  # by proxy
-        self._turns: Turns = Turns(self._limits.long_turns)
+        self._turns: Turns = Turns(self._limits.long_turns, waited=queued)
         self._conversations: set[_Conversation] = set()
 
     def __mapping__(self) -> dict[str, Handler]:
@@ -234,19 +241,21 @@ class _Conversation:
         if self._long_send is not None:  # it is not done: it asks for a turn when it is
             return
         try:
-            response = self.delivery.next(self.session.snapshot(), self._loop.time())
+            began = self._loop.time()
+            response = self.delivery.next(self.session.snapshot(), began)
             if response is None:
                 self._set_alarm()
             else:
-                self._send(response)
+                self._send(response, began)
         except Exception as error:  # noqa: BLE001  it ends this stream, and nobody else's turn
             self._fail(error)
 
-    def _send(self, response: Response) -> None:
+    def _send(self, response: Response, began: float) -> None:
         data = encoded(response)
         draft = response.draft
         names = (*(resource.name for resource in draft.resources), *draft.removed)
-        self._events.pushed(self.session, response.type_url, response.revision, names, len(data))
+        seconds = self._loop.time() - began
+        self._events.pushed(self.session, response.type_url, response.revision, names, len(data), seconds)
         if send_now(self._stream, data):
             self.wake()  # for what else there may be, behind all who wait
         else:
