@@ -156,7 +156,7 @@ def test_every_field_of_a_document_is_documented(document):
 
 
 def test_every_endpoint_is_documented():
-    routes = [*server._api(MagicMock()), server._metrics(MagicMock())]
+    routes = [*server._api(MagicMock()), *server._log_levels(MagicMock()), server._metrics(MagicMock())]
     documented = first_cells(section(read("docs/admin-api.md"), "## Endpoints"))
     assert {route.path for route in routes} | {"/healthz", "/console/"} == set(documented)
 

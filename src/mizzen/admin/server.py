@@ -1,4 +1,4 @@
-"""The daemon's HTTP side: the JSON API, the metrics, the console. It reads; it changes nothing.
+"""The daemon's HTTP side: the JSON API, the metrics, the console. It reads; what it can change is the levels of the log.
 
 Whoever can reach it may read all of it, so it listens on loopback and on a unix socket unless told otherwise. A page
 from elsewhere, open in a browser on this machine, must not read it either: no CORS headers, and the Host header
@@ -25,10 +25,14 @@ from mizzen.admin.patience import AdminLimits, Patience
 from mizzen.admin.source import AdminSource
 from mizzen.console import read_pages
 from mizzen.errors import UserError
+from mizzen.logs import LogLevels
 
 _LOG = logging.getLogger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LEVELS = "/api/v1/log-levels"
+_LONGEST_BODY = 1 << 14
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -53,13 +57,17 @@ class AdminServer:
         registry: CollectorRegistry,
         *,
         hosts: Collection[str] = (),
+        logs: LogLevels | None = None,
         limits: AdminLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._patience = Patience(limits or AdminLimits(), clock)
         middlewares = [self._patience.middleware(), _secure(_HostCheck(hosts)), _errors_as_json]
-        app = web.Application(middlewares=middlewares)
-        app.add_routes([*_api(source), _metrics(registry), web.get("/healthz", _healthz), *_console()])
+        app = web.Application(middlewares=middlewares, client_max_size=_LONGEST_BODY)
+        levels = _log_levels(logs or LogLevels())
+        app.add_routes(
+            [*_api(source), *levels, _metrics(registry), web.get("/healthz", _healthz), *_console()]
+        )
         # Clients poll; none has an answer that is worth waiting for at shutdown.
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         self._paths: list[Path] = []
@@ -231,6 +239,38 @@ def _api(source: AdminSource) -> list[web.RouteDef]:
         document("service-addresses", lambda: {"addresses": source.service_addresses()}),
         web.get("/api/v1/proxies/{namespace}/{name}/config", proxy_config),
         web.get("/api/v1/workloads/{namespace}/{name}/proxy-start", proxy_start),
+    ]
+
+
+class _Levels(msgspec.Struct, frozen=True):
+    levels: dict[str, str]
+
+
+def _log_levels(logs: LogLevels) -> list[web.RouteDef]:
+    """Who may open the daemon's own socket changes them, and nobody else."""
+
+    async def read(_: web.Request) -> web.Response:
+        return _json({"levels": logs.current()})
+
+    def of_the_owner(change: Callable[[bytes], None]) -> _Handler:
+        async def answer(request: web.Request) -> web.Response:
+            if not _is_private(request):
+                return _json_error(403, "the levels of the log are changed through the daemon's admin.sock")
+            try:
+                change(await request.read())
+            except (UserError, msgspec.DecodeError) as error:
+                return _json_error(400, str(error))
+            _LOG.warning("log levels are now %s", logs.current())
+            return _json({"levels": logs.current()})
+
+        return answer
+
+    return [
+        web.get(_LEVELS, read),
+        web.put(
+            _LEVELS, of_the_owner(lambda body: logs.change(msgspec.json.decode(body, type=_Levels).levels))
+        ),
+        web.delete(_LEVELS, of_the_owner(lambda _: logs.reset())),
     ]
 
 

@@ -37,7 +37,7 @@ from mizzen.errors import UserError
 from mizzen.model.identity import SpiffeId
 from mizzen.processes import Command, run
 
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _LONGEST_CHAIN = 8
 _SLACK = timedelta(minutes=5)  # for the other side's clock
 

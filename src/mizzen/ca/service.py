@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 WORKLOAD_NAME = "WorkloadName"  # the key in the request's metadata
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _BEARER = "bearer "
 _LONGEST_WAIT_SECONDS = 10.0
 

@@ -1,15 +1,17 @@
 """What became of every change: who has it, who refused it and why (xds.catalog.Events)."""
 
-import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.catalog import Session
 from mizzen.daemon.metrics import DeliveryMetrics, triggers
+from mizzen.logs import fields
 from mizzen.xds.catalog import ProxySession
+from mizzen.xds.isolation import in_short
 
 # The changes that are kept for display; older ones are forgotten.
 REMEMBERED_CHANGES = 50
@@ -79,10 +81,10 @@ class DeliveryLog:
         self,
         now: Callable[[], float],
         metrics: DeliveryMetrics,
-        log: Callable[[str], None],
+        log: Callable[[str, dict[str, Any]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`now` is for display, in seconds since the epoch; `clock` for how long something took."""
+        """`now` is for display, in seconds since the epoch; `clock` for how long something took. `log` takes words and fields."""
         self._now = now
         self._clock = clock
         self._metrics = metrics
@@ -142,7 +144,9 @@ class DeliveryLog:
         assert isinstance(session, Session)
         error = in_short(error)
         self._metrics.rejected(type_name(type_url), resource)
-        self._log(f"{session.name} refused {type_name(type_url)} {resource}: {error}")
+        kind = type_name(type_url)
+        about = fields(proxy=session.name, type=kind, resource=resource)
+        self._log(f"{session.name} refused {kind} {resource}: {error}", about)
         refusal = Refusal(session, type_url, resource, version, error, self._now())
         self.refusals[session.name, type_url, resource] = refusal
         for record in self.changes:
@@ -175,7 +179,9 @@ class DeliveryLog:
 
     def stalled(self, session: ProxySession, type_url: str, waited_seconds: float) -> None:
         self._metrics.stalls.labels(type_name(type_url)).inc()
-        self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {type_name(type_url)}")
+        kind = type_name(type_url)
+        about = fields(proxy=session.name, type=kind, seconds=waited_seconds)
+        self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {kind}", about)
 
     def disconnected(self, session: ProxySession) -> None:
         assert isinstance(session, Session)
@@ -187,14 +193,6 @@ class DeliveryLog:
             slot: refusal for slot, refusal in self.refusals.items() if refusal.session is not session
         }
 
-
-def in_short(error: str) -> str:
-    """Envoy's words without the resource itself, which it may put before them: hundreds of lines, perhaps with secrets."""
-    return _DUMP.sub("", error)
-
-
-# Protobuf marks what is printed to be read by people alone ("goo.gle/debugonly", "goo.gle/debugstr").
-_DUMP = re.compile(r"goo\.gle/debug\w*\s.*?\n: ", re.DOTALL)
 
 _TYPES = {
     "Cluster": "clusters",

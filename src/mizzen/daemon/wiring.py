@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
+from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -54,6 +55,7 @@ from mizzen.derive.providers import mesh_addresses
 from mizzen.derive.request_authentication import wanted_key_sets
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
+from mizzen.logs import fields
 from mizzen.model.identity import SpiffeId
 from mizzen.rpc.admission import Admission
 from mizzen.rpc.server import ListenError, RpcServer
@@ -61,7 +63,7 @@ from mizzen.sources.files import FileSource
 from mizzen.translate.patches.resources import problems as patch_problems
 from mizzen.xds.server import DiscoveryService
 
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _DNS_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
@@ -114,7 +116,7 @@ class Daemon:
         self._catalog = MeshCatalog(self._db, register=registrar.register, revoked=self._revoked)
         ProcessCollector(registry=self._registry)
         metrics = DeliveryMetrics(self._registry)
-        self._delivery = DeliveryLog(clocks.epoch, metrics, _log.warning, clocks.monotonic)
+        self._delivery = DeliveryLog(clocks.epoch, metrics, _warn, clocks.monotonic)
         self._shed = Overload(self._registry, clocks.monotonic, _log.warning).shed
         self._discovery = DiscoveryService(
             self._catalog, self._delivery, shed=self._shed, queued=metrics.queued
@@ -130,7 +132,9 @@ class Daemon:
         self._collector = Collector(self._is_quiet, clocks.monotonic)
         self._status = self._build_status()
         self._rpc = self._build_rpc()
-        self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
+        self._admin = AdminServer(
+            self._status, self._registry, hosts=settings.admin_hosts, logs=settings.logs
+        )
         self._registry.register(self._readings())
 
     def _is_quiet(self) -> bool:
@@ -291,7 +295,7 @@ class Daemon:
 
     def _report_health(self, key: ResourceKey, reason: str) -> None:
         if self._store.report_health(key, reason):
-            _log.info("%s is %s", key, reason or "healthy")
+            _log.info("%s is %s", key, reason or "healthy", extra=fields(workload=str(key)))
             self._refresher.request()
 
     def _tell_issued(self, issued: Issuance) -> None:
@@ -303,6 +307,9 @@ class Daemon:
             caller.workload,
             caller.proof,
             issued.expires,
+            extra=fields(
+                identity=str(caller.identity), workload=caller.workload, serial=f"{issued.serial:x}"
+            ),
         )
 
     def _subject_for(self, identity: SpiffeId, name: str) -> Subject:
@@ -322,6 +329,10 @@ def _valid_trust_domain(name: str) -> str:
         raise UserError(
             f"{name!r} is no trust domain", "correct --trust-domain, or trustDomain of MeshConfig"
         ) from None
+
+
+def _warn(words: str, about: dict[str, Any]) -> None:
+    _log.warning("%s", words, extra=about)
 
 
 def _handed_in(descriptor: int) -> socket.socket:

@@ -14,6 +14,7 @@ from mizzen.admin.patience import AdminLimits
 from mizzen.admin.schema import MeshName, MeshStatus, ServiceAddress
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
+from mizzen.logs import LogLevels
 from tests.support.discovery import until
 from tests.support.mesh_status import bookinfo_status
 
@@ -111,6 +112,43 @@ async def test_a_proxys_configuration_is_for_the_socket_alone(server, client, tm
             assert (response.status, await response.json()) == (404, {"error": "no proxy bookinfo/nobody"})
     for proxy in ("reviews-v1-0", "nobody"):
         assert await client.status(f"/api/v1/proxies/bookinfo/{proxy}/config") == 403
+
+
+async def test_the_levels_of_the_log_are_changed_through_the_socket_alone(source, tmp_path, caplog):
+    levels = LogLevels(("left", "right"), {"right": "warn"})
+    levels.reset()
+    server = AdminServer(source, CollectorRegistry(), logs=levels)
+    path, wanted = "/api/v1/log-levels", {"levels": {"left": "debug"}}
+    host, port = await server.listen_tcp("127.0.0.1", 0)
+    await server.listen_unix(tmp_path / "admin.sock")
+    connector = aiohttp.UnixConnector(str(tmp_path / "admin.sock"))
+    async with aiohttp.ClientSession() as public, aiohttp.ClientSession(connector=connector) as owner:
+        for method in ("PUT", "DELETE"):
+            async with public.request(method, f"http://{host}:{port}{path}", json=wanted) as response:
+                assert response.status == 403
+        async with public.get(f"http://{host}:{port}{path}") as response:
+            assert await response.json() == {"levels": {"left": "info", "right": "warn"}}
+
+        async def ask(method, body=None):
+            async with owner.request(method, f"http://localhost{path}", data=body) as response:
+                return response.status, await response.json()
+
+        assert await ask("PUT", msgspec.json.encode(wanted)) == (
+            200,
+            {"levels": {"left": "debug", "right": "warn"}},
+        )
+        assert "log levels are now {'left': 'debug', 'right': 'warn'}" in caplog.text
+        for body, words in (
+            (b'{"levels": {"up": "debug"}}', "there is no scope 'up': these are: left, right, all"),
+            (b'{"levels": {"left": 7}}', "Expected `str`, got `int`"),
+            (b"nonsense", "malformed"),
+            (b"x" * 20_000, "Maximum request body size"),
+        ):
+            status, answer = await ask("PUT", body)
+            assert status in (400, 413)
+            assert words in answer["error"]
+        assert await ask("DELETE") == (200, {"levels": {"left": "info", "right": "warn"}})
+    await server.close()
 
 
 async def test_metrics_and_health(client):

@@ -6,12 +6,13 @@ from prometheus_client import CollectorRegistry
 from mizzen.config.resource import ResourceKey
 from mizzen.daemon.admission import AdmittedProxy
 from mizzen.daemon.catalog import Session
-from mizzen.daemon.delivery import REMEMBERED_CHANGES, DeliveryLog, in_short, type_name
+from mizzen.daemon.delivery import REMEMBERED_CHANGES, DeliveryLog, type_name
 from mizzen.daemon.metrics import MOST_RESOURCES, OTHER_RESOURCES, DeliveryMetrics
 from mizzen.daemon.views import View
 from mizzen.derive.workloads import workload_key
 from mizzen.model.identity import SpiffeId
 from mizzen.model.proxy import Capture, ProxyKind
+from mizzen.xds.isolation import in_short
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from tests.support.mesh import sidecar
 
@@ -32,9 +33,13 @@ class World:
         self.now = 100.0
         self.clock = 5.0
         self.log = DeliveryLog(
-            lambda: self.now, DeliveryMetrics(self.registry), self.lines.append, lambda: self.clock
+            lambda: self.now, DeliveryMetrics(self.registry), self._log, lambda: self.clock
         )
         self.cart, self.search = a_session("cart"), a_session("search")
+
+    def _log(self, words: str, about: dict) -> None:
+        self.lines.append(words)
+        self.about = about["fields"]
 
     def changed(self, revision: int, concerned: list[Session], objects=(ROUTES,)) -> None:
         self.log.changed(revision, objects, concerned, self.clock)
@@ -77,6 +82,7 @@ def test_a_refusal_is_kept_with_envoys_words_until_it_is_well(world):
     world.log.rejected(world.cart, LISTENER, "0.0.0.0_80", "c0ffee", "no such filter")
     assert world.states() == [{"shop/cart": "rejected", "shop/search": "pending"}]
     assert world.lines == ["shop/cart refused listeners 0.0.0.0_80: no such filter"]
+    assert world.about == {"proxy": "shop/cart", "type": "listeners", "resource": "0.0.0.0_80"}
     (refusal,) = world.log.refusals.values()
     assert (refusal.error, refusal.version, refusal.since) == ("no such filter", "c0ffee", 100.0)
     world.log.settled(world.cart, 7)  # held back: everything else is in

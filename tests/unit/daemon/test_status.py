@@ -62,7 +62,7 @@ class World:
         self.sync = []
         self.load(CONFIG)
         self.catalog = MeshCatalog(self.db)
-        self.delivery = DeliveryLog(lambda: 50.0, DeliveryMetrics(CollectorRegistry()), lambda _: None)
+        self.delivery = DeliveryLog(lambda: 50.0, DeliveryMetrics(CollectorRegistry()), lambda *_: None)
         self.status = DaemonStatus(
             db=self.db,
             catalog=self.catalog,
