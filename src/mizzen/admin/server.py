@@ -49,7 +49,9 @@ _SECURITY_HEADERS = {
 
 
 class AdminServer:
-    """Serves one `AdminSource` on any number of sockets. `hosts`: further names that clients may call it by."""
+    """Serves one `AdminSource` on any number of sockets. `hosts`: further names that clients may call it by; `missing`: why the daemon
+    is not ready, nothing where it is.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class AdminServer:
         *,
         hosts: Collection[str] = (),
         logs: LogLevels | None = None,
+        missing: Callable[[], Collection[str]] = tuple,
         limits: AdminLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,9 +68,7 @@ class AdminServer:
         middlewares = [self._patience.middleware(), _secure(_HostCheck(hosts)), _errors_as_json]
         app = web.Application(middlewares=middlewares, client_max_size=_LONGEST_BODY)
         levels = _log_levels(logs or LogLevels())
-        app.add_routes(
-            [*_api(source), *levels, _metrics(registry), web.get("/healthz", _healthz), *_console()]
-        )
+        app.add_routes([*_api(source), *levels, _metrics(registry), *_health(missing), *_console()])
         # Clients poll; none has an answer that is worth waiting for at shutdown.
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         self._paths: list[Path] = []
@@ -282,8 +283,19 @@ def _metrics(registry: CollectorRegistry) -> web.RouteDef:
     return web.get("/metrics", answer)
 
 
-async def _healthz(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
+def _health(missing: Callable[[], Collection[str]]) -> list[web.RouteDef]:
+    """For probes. Who answers is alive."""
+
+    async def live(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        reasons = missing()
+        if reasons:
+            return web.Response(status=503, text=f"not ready: {'; '.join(reasons)}\n")
+        return web.Response(text="ready\n")
+
+    return [web.get("/healthz", live), web.get("/healthz/live", live), web.get("/healthz/ready", ready)]
 
 
 def _console() -> list[web.RouteDef]:

@@ -41,6 +41,7 @@ from mizzen.daemon.metrics import CertificateMetrics, DeliveryMetrics, RefreshMe
 from mizzen.daemon.overload import Overload
 from mizzen.daemon.presence import FOLDER as PRESENCE
 from mizzen.daemon.presence import Presence
+from mizzen.daemon.readiness import Readiness, Step
 from mizzen.daemon.readings import Parts, Readings
 from mizzen.daemon.refresher import Refresher, Timing
 from mizzen.daemon.registration import FOLDER, Registrar
@@ -112,6 +113,7 @@ class Daemon:
         own_name = clocks.random_bytes(8).hex()
         self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
         self._authority = self._open_authority()
+        self._readiness = Readiness(lambda: self._authority.expires, clocks.wall)
         registrar = Registrar(self._db, members, own_name)
         self._catalog = MeshCatalog(self._db, register=registrar.register, revoked=self._revoked)
         ProcessCollector(registry=self._registry)
@@ -133,7 +135,11 @@ class Daemon:
         self._status = self._build_status()
         self._rpc = self._build_rpc()
         self._admin = AdminServer(
-            self._status, self._registry, hosts=settings.admin_hosts, logs=settings.logs
+            self._status,
+            self._registry,
+            hosts=settings.admin_hosts,
+            logs=settings.logs,
+            missing=self._readiness.missing,
         )
         self._registry.register(self._readings())
 
@@ -227,19 +233,8 @@ class Daemon:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled. Raises UserError where an address is taken."""
-        settings = self._settings
         try:
-            if isinstance(self._identity, RemotelySigned):
-                await self._first_certificate(self._identity)
-            try:
-                await self._rpc.start(settings.listen_host, settings.listen_port)
-            except ListenError as error:
-                raise UserError(str(error), "choose another with --listen") from error
-            await self._admin.listen_unix(settings.admin_socket or settings.state_dir / "admin.sock")
-            if settings.admin_fd is not None:
-                await self._admin.listen(_handed_in(settings.admin_fd))
-            elif settings.admin_port:
-                await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
+            await self._listen()
             self._want_keys()
             self._collector.begin()
             async with asyncio.TaskGroup() as tasks:
@@ -259,6 +254,23 @@ class Daemon:
             await self._admin.close()
             await self._rpc.close()
 
+    async def _listen(self) -> None:
+        """The admin API first: it tells what the rest waits for."""
+        settings = self._settings
+        await self._admin.listen_unix(settings.admin_socket or settings.state_dir / "admin.sock")
+        if settings.admin_fd is not None:
+            await self._admin.listen(_handed_in(settings.admin_fd))
+        elif settings.admin_port:
+            await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
+        if isinstance(self._identity, RemotelySigned):
+            await self._first_certificate(self._identity)
+        self._readiness.done(Step.CERTIFICATE)
+        try:
+            await self._rpc.start(settings.listen_host, settings.listen_port)
+        except ListenError as error:
+            raise UserError(str(error), "choose another with --listen") from error
+        self._readiness.done(Step.LISTENING)
+
     @staticmethod
     async def _first_certificate(identity: RemotelySigned) -> None:
         try:
@@ -272,6 +284,7 @@ class Daemon:
                 self._refresher.request()
             self._analysis.apply(change)
             self._analyser.request()
+            self._readiness.done(Step.CONFIGURATION)
 
     def _diagnostics(self) -> tuple[Diagnostic, ...]:
         return (*self._source.diagnostics, *self._analysis.diagnostics(self._source.located))

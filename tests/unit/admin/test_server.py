@@ -155,7 +155,23 @@ async def test_metrics_and_health(client):
     async with client.get("/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=")
         assert "mizzen_pushes_total 3.0" in await response.text()
-    assert await client.status("/healthz") == 200
+    for path, words in (("/healthz", "ok\n"), ("/healthz/live", "ok\n"), ("/healthz/ready", "ready\n")):
+        async with client.get(path) as response:
+            assert (response.status, await response.text()) == (200, words)
+
+
+async def test_who_is_not_ready_says_why_and_is_alive(source, tmp_path):
+    missing = ["no configuration", "no CA"]
+    server = AdminServer(source, CollectorRegistry(), missing=lambda: missing)
+    host, port = await server.listen_tcp("127.0.0.1", 0)
+    async with aiohttp.ClientSession() as session:
+        client = Client(session, f"http://{host}:{port}")
+        async with client.get("/healthz/ready") as response:
+            assert (response.status, await response.text()) == (503, "not ready: no configuration; no CA\n")
+        assert await client.status("/healthz/live") == 200
+        missing.clear()
+        assert await client.status("/healthz/ready") == 200
+    await server.close()
 
 
 async def test_the_console_comes_whole_and_from_here_alone(client):
