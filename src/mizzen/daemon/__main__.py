@@ -15,6 +15,7 @@ from mizzen import logs
 from mizzen.ca.live import Watching
 from mizzen.daemon.key_sets import parse_networks
 from mizzen.daemon.lock import state_folder
+from mizzen.daemon.otlp import traces_url
 from mizzen.daemon.settings import Settings
 from mizzen.errors import UserError
 
@@ -128,6 +129,13 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
         help=f"how much is logged, or one level for all (scopes: {', '.join(logs.DAEMON_SCOPES)}; levels: {', '.join(logs.LEVELS)})",
     )
     parser.add_argument("--log-format", choices=logs.FORMATS, default="text", help="default: text")
+    parser.add_argument(
+        "--otlp-endpoint",
+        default=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        metavar="URL",
+        help="send traces of changes to this OpenTelemetry collector, such as http://localhost:4318 "
+        "(default: the variable OTEL_EXPORTER_OTLP_ENDPOINT, else none are made)",
+    )
     parser.add_argument("--debug", action="store_true", help="the same as --log-level debug")
 
 
@@ -162,6 +170,8 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         raise UserError(
             f"certificates cannot live for {parsed.certificate_ttl} seconds", "correct --certificate-ttl"
         )
+    if parsed.otlp_endpoint:
+        traces_url(parsed.otlp_endpoint)  # a mistake is said at once
     listen_host, listen_port = _host_port(parsed.listen, "--listen")
     admin_host, admin_port = _host_port(parsed.admin_address, "--admin-address")
     return Settings(
@@ -181,6 +191,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         ca_watching=Watching(margin=timedelta(seconds=parsed.ca_margin)),
         key_addresses=parse_networks(parsed.allow_key_address),
         names=tuple(parsed.name),
+        otlp_endpoint=parsed.otlp_endpoint,
         logs=_log_levels(parsed),
     )
 

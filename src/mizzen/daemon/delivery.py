@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.config.resource import ResourceKey
-from mizzen.daemon.catalog import Session
+from mizzen.daemon.catalog import Session, Slot
 from mizzen.daemon.metrics import DeliveryMetrics, triggers
+from mizzen.daemon.refresher import Timing
+from mizzen.daemon.traces import ChangeTrace, Tracer
 from mizzen.logs import fields
 from mizzen.xds.catalog import ProxySession
 from mizzen.xds.isolation import in_short
 
 # The changes that are kept for display; older ones are forgotten.
 REMEMBERED_CHANGES = 50
-
-
-Slot = tuple[str, bool]
-"""A proxy by name, or (True) the agent beside it."""
 
 
 @dataclass(slots=True)
@@ -36,11 +34,12 @@ class ChangeRecord:
     awaited: dict[Slot, Session] = field(repr=False)  # by name, proxies (False) and agents (True)
     # Those that left before they answered. When they are back, they are brought up to date: what then holds is told.
     left: set[Slot] = field(default_factory=set, repr=False)
+    trace: ChangeTrace | None = field(default=None, repr=False)  # where traces are asked for
 
     def end(self, session: ProxySession, state: str) -> bool:
         """What became of it there. True where that decides what is said of the proxy."""
         assert isinstance(session, Session)
-        slot = (session.name, session.proxy.agent)
+        slot = session.slot
         if self.awaited.get(slot) is session:
             del self.awaited[slot]
         elif slot in self.left:
@@ -59,7 +58,7 @@ class ChangeRecord:
 
     def awaits(self, session: ProxySession) -> bool:
         assert isinstance(session, Session)
-        return self.awaited.get((session.name, session.proxy.agent)) is session
+        return self.awaited.get(session.slot) is session
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +82,42 @@ class DeliveryLog:
         metrics: DeliveryMetrics,
         log: Callable[[str, dict[str, Any]], None],
         clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer | None = None,
     ) -> None:
         """`now` is for display, in seconds since the epoch; `clock` for how long something took. `log` takes words and fields."""
         self._now = now
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._tracer = tracer
         self.changes: deque[ChangeRecord] = deque(maxlen=REMEMBERED_CHANGES)
         # For each slot the changes that wait for it, or did when it left: an ACK looks at those alone.
         self._waiting: defaultdict[Slot, deque[ChangeRecord]] = defaultdict(deque)
         self.refusals: dict[tuple[str, str, str], Refusal] = {}
 
     def changed(
-        self, revision: int, objects: Sequence[ResourceKey], concerned: Sequence[Session], received: float
+        self, revision: int, objects: Sequence[ResourceKey], concerned: Sequence[Session], timing: Timing
     ) -> None:
-        """Configuration changed; `concerned` are the proxies that get something else because of it. `received`: when the first of it
-        came, by `clock`.
-        """
+        """Configuration changed; `concerned` are the proxies that get something else because of it. `timing` is by `clock`."""
         self._metrics.triggered(triggers(objects), len(concerned))
         if not objects:  # a key set: it is nobody's configuration
             return
-        awaited = {(session.name, session.proxy.agent): session for session in concerned}
+        awaited = {session.slot: session for session in concerned}
         proxies = dict.fromkeys(sorted(name for name, _ in awaited), "pending")
-        record = ChangeRecord(revision, self._now(), tuple(objects), proxies, received, awaited)
+        record = ChangeRecord(revision, self._now(), tuple(objects), proxies, timing.received, awaited)
         if len(self.changes) == self.changes.maxlen:
             self._forget(self.changes[-1])
         self.changes.appendleft(record)
         for slot in awaited:
             self._waiting[slot].append(record)
+        if self._tracer is not None:
+            record.trace = self._tracer.begin(revision, record.objects, len(awaited), timing)
+            if not awaited:
+                record.trace.close()
 
     def _forget(self, oldest: ChangeRecord) -> None:
+        if oldest.trace is not None and oldest.awaited:
+            oldest.trace.close()
         for slot in oldest.awaited.keys() | oldest.left:
             waiting = self._waiting[slot]
             if waiting and waiting[0] is oldest:
@@ -133,9 +138,14 @@ class DeliveryLog:
     ) -> None:
         del revision, names
         assert isinstance(session, Session)
-        self._metrics.pushed(type_name(type_url), size_bytes, seconds)
-        if (session.name, session.proxy.agent) not in self._waiting:
+        kind = type_name(type_url)
+        self._metrics.pushed(kind, size_bytes, seconds)
+        slot = session.slot
+        waiting = self._waiting.get(slot)
+        if waiting is None:
             self._metrics.requested()
+        elif (trace := waiting[-1].trace) is not None:  # the others are in the same response
+            trace.pushed(slot, kind, size_bytes)
 
     def acked(self, session: ProxySession, type_url: str, revision: int) -> None:
         """Nothing: one type says little. `settled` says that all of them are in."""
@@ -150,14 +160,14 @@ class DeliveryLog:
         refusal = Refusal(session, type_url, resource, version, error, self._now())
         self.refusals[session.name, type_url, resource] = refusal
         for record in self.changes:
-            self._end(record, session, "rejected")
+            self._end(record, session, "rejected", f"{kind} {resource}: {error}")
 
     def recovered(self, session: ProxySession, type_url: str, resource: str) -> None:
         self.refusals.pop((session.name, type_url, resource), None)
 
     def settled(self, session: ProxySession, revision: int) -> None:
         assert isinstance(session, Session)
-        slot = (session.name, session.proxy.agent)
+        slot = session.slot
         waiting = self._waiting.get(slot)
         if waiting is None:
             return
@@ -166,7 +176,8 @@ class DeliveryLog:
         if not waiting:
             del self._waiting[slot]
 
-    def _end(self, record: ChangeRecord, session: ProxySession, state: str) -> None:
+    def _end(self, record: ChangeRecord, session: ProxySession, state: str, error: str = "") -> None:
+        assert isinstance(session, Session)
         awaited = record.awaits(session)
         decided = record.end(session, state)
         if not awaited:  # it is back, and has what it missed
@@ -174,6 +185,10 @@ class DeliveryLog:
         seconds = self._clock() - record.received
         if decided and state == "acked":
             self._metrics.convergence.observe(seconds)
+        if record.trace is not None:
+            record.trace.ended(session.slot, state, error, is_last=not record.awaited)
+            if not record.awaited:
+                record.trace.close()
         if not record.awaited:
             self._metrics.last_convergence.observe(seconds)
 
@@ -188,7 +203,7 @@ class DeliveryLog:
         for record in self.changes:
             if record.awaits(session):
                 self._end(record, session, "gone")
-                record.left.add((session.name, session.proxy.agent))
+                record.left.add(session.slot)
         self.refusals = {
             slot: refusal for slot, refusal in self.refusals.items() if refusal.session is not session
         }

@@ -125,6 +125,16 @@ class RefreshMetrics:
             self._objects.labels(_TRIGGERS.get(key.kind, "config")).inc()
 
 
+class TraceMetrics:
+    """Of spans, by what became of them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._spans = Counter("mizzen_trace_spans", "Spans of traces.", ["outcome"], registry=registry)
+
+    def counted(self, outcome: str, spans: int) -> None:
+        self._spans.labels(outcome).inc(spans)
+
+
 class CertificateMetrics:
     """Requests for certificates, by what became of them."""
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from mizzen import __version__
 from mizzen.admin.scrape import TrafficScraper
 from mizzen.admin.server import AdminServer
 from mizzen.analysis.live import LiveAnalysis
@@ -37,7 +38,8 @@ from mizzen.daemon.delivery import DeliveryLog
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.key_sets import KeySets
 from mizzen.daemon.lock import shared_folder
-from mizzen.daemon.metrics import CertificateMetrics, DeliveryMetrics, RefreshMetrics
+from mizzen.daemon.metrics import CertificateMetrics, DeliveryMetrics, RefreshMetrics, TraceMetrics
+from mizzen.daemon.otlp import SpanExporter, traces_url
 from mizzen.daemon.overload import Overload
 from mizzen.daemon.presence import FOLDER as PRESENCE
 from mizzen.daemon.presence import Presence
@@ -50,6 +52,7 @@ from mizzen.daemon.standing import Standing
 from mizzen.daemon.status import DaemonStatus, Sources
 from mizzen.daemon.store import Store
 from mizzen.daemon.targets import ScrapeTargets
+from mizzen.daemon.traces import Tracer
 from mizzen.derive.inputs import SETTINGS, KeySource, MeshSettings
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.providers import mesh_addresses
@@ -118,7 +121,13 @@ class Daemon:
         self._catalog = MeshCatalog(self._db, register=registrar.register, revoked=self._revoked)
         ProcessCollector(registry=self._registry)
         metrics = DeliveryMetrics(self._registry)
-        self._delivery = DeliveryLog(clocks.epoch, metrics, _warn, clocks.monotonic)
+        self._spans = self._open_spans(own_name)
+        tracer = (
+            Tracer(self._spans.put, clocks.random_bytes, clocks.epoch, clocks.monotonic)
+            if self._spans is not None
+            else None
+        )
+        self._delivery = DeliveryLog(clocks.epoch, metrics, _warn, clocks.monotonic, tracer)
         self._shed = Overload(self._registry, clocks.monotonic, _log.warning).shed
         self._discovery = DiscoveryService(
             self._catalog, self._delivery, shed=self._shed, queued=metrics.queued
@@ -188,6 +197,17 @@ class Daemon:
             watching=settings.ca_watching,
         )
 
+    def _open_spans(self, own_name: str) -> SpanExporter | None:
+        counted = TraceMetrics(self._registry).counted
+        if not self._settings.otlp_endpoint:
+            return None
+        resource = {
+            "service.name": "mizzen",
+            "service.version": __version__,
+            "service.instance.id": own_name,
+        }
+        return SpanExporter(traces_url(self._settings.otlp_endpoint), resource, counted)
+
     def _revoked(self) -> Revocations:
         return self._authority.revocations
 
@@ -246,6 +266,8 @@ class Daemon:
                 if isinstance(self._identity, RemotelySigned):
                     tasks.create_task(self._identity.run())
                 tasks.create_task(self._analyser.run())
+                if self._spans is not None:
+                    tasks.create_task(self._spans.run())
                 tasks.create_task(self._scraper.run())
                 tasks.create_task(self._collector.run())
                 tasks.create_task(self._presence.run(self._connected))
@@ -293,7 +315,7 @@ class Daemon:
         self._want_keys()
         self._refreshes.refreshed(timing, objects)
         concerned = self._catalog.take_in(observed)
-        self._delivery.changed(self._db.revision, objects, concerned, timing.received)
+        self._delivery.changed(self._db.revision, objects, concerned, timing)
 
     def _want_keys(self) -> None:
         """Tell which key sets are wanted, if that has changed."""

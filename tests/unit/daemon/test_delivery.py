@@ -8,6 +8,7 @@ from mizzen.daemon.admission import AdmittedProxy
 from mizzen.daemon.catalog import Session
 from mizzen.daemon.delivery import REMEMBERED_CHANGES, DeliveryLog, type_name
 from mizzen.daemon.metrics import MOST_RESOURCES, OTHER_RESOURCES, DeliveryMetrics
+from mizzen.daemon.refresher import Timing
 from mizzen.daemon.views import View
 from mizzen.derive.workloads import workload_key
 from mizzen.model.identity import SpiffeId
@@ -42,7 +43,7 @@ class World:
         self.about = about["fields"]
 
     def changed(self, revision: int, concerned: list[Session], objects=(ROUTES,)) -> None:
-        self.log.changed(revision, objects, concerned, self.clock)
+        self.log.changed(revision, objects, concerned, Timing(self.clock, self.clock, self.clock))
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)

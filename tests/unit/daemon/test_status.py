@@ -13,6 +13,7 @@ from mizzen.config.resource import Location
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.delivery import DeliveryLog
 from mizzen.daemon.metrics import DeliveryMetrics
+from mizzen.daemon.refresher import Timing
 from mizzen.daemon.status import DaemonStatus, Sources
 from mizzen.daemon.store import Store
 from mizzen.derive.workloads import workload_key
@@ -174,7 +175,9 @@ def test_diagnostics_are_shown_with_their_place_and_advice(world):
 
 def test_changes_are_shown_the_newest_first(world):
     for revision in (7, 8):
-        world.delivery.changed(revision, [workload_key("shop", "cart-0")], [world.session], 0.0)
+        world.delivery.changed(
+            revision, [workload_key("shop", "cart-0")], [world.session], Timing(0.0, 0.0, 0.0)
+        )
     shown = world.status.status().changes
     assert [(one.revision, one.objects, one.proxies) for one in shown] == [
         (8, ("WorkloadEntry shop/cart-0",), {"shop/cart-0": "pending"}),
