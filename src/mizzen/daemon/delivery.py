@@ -11,7 +11,7 @@ from mizzen.daemon.catalog import Session, Slot
 from mizzen.daemon.metrics import DeliveryMetrics, triggers
 from mizzen.daemon.refresher import Timing
 from mizzen.daemon.traces import ChangeTrace, Tracer
-from mizzen.logs import fields
+from mizzen.logs import fields, redacted
 from mizzen.xds.catalog import ProxySession
 from mizzen.xds.isolation import in_short
 
@@ -152,7 +152,7 @@ class DeliveryLog:
 
     def rejected(self, session: ProxySession, type_url: str, resource: str, version: str, error: str) -> None:
         assert isinstance(session, Session)
-        error = in_short(error)
+        error = redacted(in_short(error))
         self._metrics.rejected(type_name(type_url), resource)
         kind = type_name(type_url)
         about = fields(proxy=session.name, type=kind, resource=resource)

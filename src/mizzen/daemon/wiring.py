@@ -316,6 +316,10 @@ class Daemon:
         self._refreshes.refreshed(timing, objects)
         concerned = self._catalog.take_in(observed)
         self._delivery.changed(self._db.revision, objects, concerned, timing)
+        _log.debug(
+            "revision %d: %d objects have changed, which concerns %d proxies and agents; computed in %.3f s",
+            *(self._db.revision, len(objects), len(concerned), timing.ended - timing.began),
+        )
 
     def _want_keys(self) -> None:
         """Tell which key sets are wanted, if that has changed."""

@@ -112,6 +112,9 @@ class Delivery:
                 self._events.rejected(self._session, type_url, culprit.name, culprit.version, error)
         else:
             recovered = subscription.acked()
+            if _log.isEnabledFor(logging.DEBUG):
+                about = fields(proxy=self._session.name, type=type_url, nonce=response.nonce)
+                _log.debug("%s has taken %s", self._session.name, type_url, extra=about)
             self._events.acked(self._session, type_url, response.revision)
             self._tell_recovered(subscription, recovered)
 

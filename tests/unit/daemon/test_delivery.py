@@ -101,6 +101,14 @@ def test_a_resource_that_envoy_prints_is_no_part_of_what_is_wrong():
     assert in_short("no such filter") == "no such filter"
 
 
+def test_a_secret_in_envoys_words_is_shown_to_nobody(world):
+    key = "-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----"
+    world.log.rejected(world.cart, SECRET, "edge", "1", f"cannot load {key}")
+    (refusal,) = world.log.refusals.values()
+    assert refusal.error == "cannot load <redacted>"
+    assert world.lines == ["shop/cart refused secrets edge: cannot load <redacted>"]
+
+
 def test_who_leaves_is_gone_and_its_refusals_with_it(world):
     world.changed(7, [world.cart, world.search])
     world.log.rejected(world.search, ROUTE, "80", "1", "bad")
