@@ -153,8 +153,8 @@ class DeliveryLog:
     def rejected(self, session: ProxySession, type_url: str, resource: str, version: str, error: str) -> None:
         assert isinstance(session, Session)
         error = redacted(in_short(error))
-        self._metrics.rejected(type_name(type_url), resource)
         kind = type_name(type_url)
+        self._metrics.rejected(kind, resource)
         about = fields(proxy=session.name, type=kind, resource=resource)
         self._log(f"{session.name} refused {kind} {resource}: {error}", about)
         refusal = Refusal(session, type_url, resource, version, error, self._now())
@@ -182,19 +182,19 @@ class DeliveryLog:
         decided = record.end(session, state)
         if not awaited:  # it is back, and has what it missed
             return
-        seconds = self._clock() - record.received
+        seconds, is_last = self._clock() - record.received, not record.awaited
         if decided and state == "acked":
             self._metrics.convergence.observe(seconds)
-        if record.trace is not None:
-            record.trace.ended(session.slot, state, error, is_last=not record.awaited)
-            if not record.awaited:
-                record.trace.close()
-        if not record.awaited:
+        if is_last:
             self._metrics.last_convergence.observe(seconds)
+        if record.trace is not None:
+            record.trace.ended(session.slot, state, error, is_last=is_last)
+            if is_last:
+                record.trace.close()
 
     def stalled(self, session: ProxySession, type_url: str, waited_seconds: float) -> None:
-        self._metrics.stalls.labels(type_name(type_url)).inc()
         kind = type_name(type_url)
+        self._metrics.stalls.labels(kind).inc()
         about = fields(proxy=session.name, type=kind, seconds=waited_seconds)
         self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {kind}", about)
 
