@@ -128,7 +128,7 @@ class Scene:
         return cost
 
     def _measured(self, change: Callable[[], Concern]) -> tuple[Concern, Cost]:
-        runs = self.daemon.metrics()["mizzen_query_runs"]
+        runs = self.daemon.metrics()["mizzen_query_runs_total"]
         cpu, fleet_cpu = self.daemon.cpu_seconds(), self.fleet.cpu_seconds()
         # What is waited for is known when the files are written: until then everything is counted by its type.
         self.fleet.order("mark")
@@ -146,7 +146,7 @@ class Scene:
             self.daemon.cpu_seconds() - cpu,
             self.fleet.cpu_seconds() - fleet_cpu,
             status["bytes"],
-            round(self.daemon.metrics()["mizzen_query_runs"] - runs),
+            round(self.daemon.metrics()["mizzen_query_runs_total"] - runs),
         )
 
 

@@ -186,7 +186,7 @@ def _sample(of: Scene, second: float) -> Sample:
         metrics["mizzen_waiting_proxies"],
         metrics["mizzen_oldest_change_seconds"],
         of.daemon.cpu_seconds(),
-        metrics["mizzen_query_runs"],
+        metrics["mizzen_query_runs_total"],
         status["responses"],
         status["connected"],
     )

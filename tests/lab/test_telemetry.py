@@ -160,7 +160,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         name="collector",
         namespace="tools",
         labels={"app": "collector"},
-        command=(sys.executable, "-m", "tests.support.collector"),
+        command=(sys.executable, "-m", "tests.support.lab_collector"),
         ports=(4317,),
         env={"PYTHONPATH": str(ROOT)},
     )

@@ -5,6 +5,7 @@ from unittest.mock import MagicMock
 
 import msgspec
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 
 from mizzen.admin import schema, server
 from mizzen.agent import settings as agent_settings
@@ -14,10 +15,14 @@ from mizzen.cli.main import COMMANDS
 from mizzen.config.diagnostics import CATALOGUE
 from mizzen.config.types.telemetry import IstioMetric
 from mizzen.daemon import __main__ as daemon_main
+from mizzen.daemon.readings import Readings
+from mizzen.daemon.settings import Settings
+from mizzen.daemon.wiring import Daemon
 from mizzen.derive import protocols
 from mizzen.derive.telemetry import METRIC_NAMES, MetricChange
 from mizzen.frozen import FrozenMap
 from mizzen.lab.definition import Expectation, Ingress, LabDefinition, Port, Traffic, Workload
+from mizzen.logs import AGENT_SCOPES, DAEMON_SCOPES
 from mizzen.proto.api import StatsAccessLog
 from mizzen.translate.telemetry.metrics import (
     Served,
@@ -106,16 +111,34 @@ def test_every_code_of_the_source_is_documented_and_no_other():
 
 
 def test_every_metric_is_documented_and_no_other():
-    source = "\n".join(read(path) for path in python_files("src"))
-    of_daemon = re.findall(r'\b(?:Counter|Gauge|Histogram|Summary)\(\s*"(\w+)"', source)
     agent = exposition_of(AgentFigures("", "", 0, 0, 0.0, True, 0, DnsFigures()))
     scrapes = exposition_of_scrapes(ScrapeFigures())
     agent_names = re.findall(r"^# TYPE (\w+)", (agent + scrapes).decode(), re.MULTILINE)
     denied = re.findall(r'"(mizzen_\w+_total)"', read("src/mizzen/translate/telemetry/metrics.py"))
     of_envoy = [*METRIC_NAMES.values(), *denied]
     page = read("docs/metrics.md")
-    assert sorted(set(first_cells(section(page, "## The daemon")))) == sorted(set(of_daemon))
     assert sorted(first_cells(section(page, "## A workload"))) == sorted({*agent_names, *of_envoy})
+
+
+def test_every_metric_of_the_daemon_is_documented_with_its_kind_and_labels_and_no_other(tmp_path):
+    """What a whole daemon exposes, compared with the page in both directions."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "state").mkdir(mode=0o700)
+    daemon = Daemon(Settings(config=(tmp_path / "config",), state_dir=tmp_path / "state"))
+    labels = {}
+    for collector in daemon._registry._collector_to_names:
+        if isinstance(collector, Readings):
+            labels |= {reading.name: reading.labels for reading in collector.readings}
+        elif isinstance(collector, MetricWrapperBase):
+            labels[collector._name] = collector._labelnames
+    exposed = {
+        (family.name, family.type, labels.get(family.name, ())) for family in daemon._registry.collect()
+    }
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\w+) \| ([^|]*)\| ", section(read("docs/metrics.md"), "## The daemon"), re.MULTILINE
+    )
+    assert len(rows) == len({name for name, *_ in rows}), "each is listed once"
+    assert {(name, kind, tuple(re.findall(r"`(\w+)`", cell))) for name, kind, cell in rows} == exposed
 
 
 def test_every_label_of_a_metric_is_documented():
@@ -158,9 +181,15 @@ def test_every_field_of_a_document_is_documented(document):
 
 
 def test_every_endpoint_is_documented():
-    routes = [*server._api(MagicMock()), server._metrics(MagicMock())]
+    parts = (server._api, server._log_levels, server._health)
+    routes = [server._metrics(MagicMock()), *(route for part in parts for route in part(MagicMock()))]
     documented = first_cells(section(read("docs/admin-api.md"), "## Endpoints"))
-    assert {route.path for route in routes} | {"/healthz", "/console/"} == set(documented)
+    assert {route.path for route in routes} | {"/console/"} == set(documented)
+
+
+def test_every_scope_of_the_log_is_documented():
+    documented = first_cells(section(read("docs/daemon-observability.md"), "## Logs"))
+    assert documented == [*DAEMON_SCOPES, *(scope for scope in AGENT_SCOPES if scope not in DAEMON_SCOPES)]
 
 
 def test_every_protocol_is_documented_and_no_other():

@@ -18,7 +18,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from mizzen.ca.authority import Authority
 from mizzen.ca.revocation import Revocations
 from mizzen.ca.server_identity import SERVER_NAME, ServedAs, ServerIdentity
-from mizzen.ca.service import METHOD, CertificatePolicy, CertificateService, Issuance
+from mizzen.ca.service import METHOD, CertificatePolicy, CertificateService, Issuance, Refusal
 from mizzen.ca.tokens import JoinToken, JoinTokenKey
 from mizzen.model.identity import SpiffeId
 from mizzen.model.subject import Subject
@@ -51,6 +51,7 @@ class Daemon:
     now: Clock = field(default_factory=Clock)
     told: list[Issuance] = field(default_factory=list)
     revoked: list[Revocations] = field(default_factory=lambda: [Revocations()])  # the last one holds
+    refused: list[Refusal] = field(default_factory=list)
 
     def token(self, identity=REVIEWS, workload="", lives=timedelta(minutes=5)) -> str:
         return self.token_key.issue(JoinToken(identity, workload, self.now() + lives, "token-1"))
@@ -83,16 +84,16 @@ def subject_for(identity: SpiffeId, workload: str) -> Subject:
 
 @asynccontextmanager
 async def a_daemon(folder, admission=None):
-    now, told, revoked = Clock(), [], [Revocations()]
+    now, told, revoked, refused = Clock(), [], [Revocations()], []
     authority = an_authority(folder, now())
     token_key = JoinTokenKey.open(folder / "join-token.key", os.urandom)
-    policy = CertificatePolicy("cluster.local", subject_for, told.append, lambda: revoked[-1])
+    policy = CertificatePolicy("cluster.local", subject_for, told.append, lambda: revoked[-1], refused.append)
     service = CertificateService(authority, token_key, policy, now, admission or Admission("certificates"))
     server_identity = ServerIdentity(authority, ServedAs("cluster.local"), clock=Clock())
     server = RpcServer([service], tls=server_identity.context)
     await server.start("127.0.0.1", 0)
     try:
-        yield Daemon(folder, authority, server, token_key, now, told, revoked)
+        yield Daemon(folder, authority, server, token_key, now, told, revoked, refused)
     finally:
         await server.close()
 
@@ -295,6 +296,29 @@ async def test_a_caller_that_asks_too_often_is_told_to_come_again(tmp_path):
             f"{REVIEWS} asks for certificates too often: try again in some seconds",
         )
         await create(request(), metadata=bearer(daemon.token(OTHER)), timeout=5)
+
+
+async def test_each_refusal_is_told_with_its_kind(tmp_path):
+    async with a_daemon(tmp_path, Admission("certificates", Limits(burst=3))) as daemon:
+        async with daemon.client() as create:
+            await refusal(create)
+            await refusal(create, request(b"hello"), daemon.token())
+            await create(request(), metadata=bearer(daemon.token()), timeout=5)
+            daemon.now.ahead = timedelta(days=4000)
+            await refusal(create, token=daemon.token())
+            daemon.now.ahead = timedelta()
+            for _ in range(3):
+                await refusal(create, request(b"hello"), daemon.token(OTHER))
+            await refusal(create, token=daemon.token(OTHER))
+        daemon.revoked.append(Revocations(identities=frozenset({str(REVIEWS)})))
+        async with daemon.client() as create:
+            await refusal(create, token=daemon.token())
+    assert daemon.refused == [
+        *(Refusal.PROOF, Refusal.REQUEST, Refusal.CA),
+        *(Refusal.REQUEST, Refusal.REQUEST, Refusal.REQUEST, Refusal.LOAD),
+        Refusal.PROOF,
+    ]
+    assert len(daemon.told) == 1
 
 
 async def test_an_expired_ca_says_so(daemon):

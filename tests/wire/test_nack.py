@@ -48,6 +48,25 @@ async def test_the_culprit_is_tried_alone_and_held_back():
         assert service.status()[0].types[0].state == "synced"
 
 
+async def test_debug_lines_tell_each_response_and_each_answer(caplog):
+    caplog.set_level("DEBUG", logger="mizzen.xds")
+    async with (
+        discovery(listeners(1, left="1", mid="1")) as (server, _, events, _),
+        client(server.port, "cart") as proxy,
+    ):
+        await proxy.subscribe(LISTENER)
+        await proxy.take(LISTENER)
+        await until(lambda: events.of("settled"))
+    lines = [(record.message, record.fields) for record in caplog.records if hasattr(record, "fields")]
+    (sent, of_push), (taken, of_ack) = lines
+    assert sent == f"cart is sent 2 and loses 0 of {LISTENER}, of revision 1"
+    assert taken == f"cart has taken {LISTENER}"
+    assert (
+        of_push.items()
+        >= {"proxy": "cart", "type": LISTENER, "revision": 1, "nonce": of_ack["nonce"]}.items()
+    )
+
+
 async def test_words_that_name_nobody_are_no_obstacle():
     names = [f"l{number}" for number in range(16)]
     first = listeners(1, **{name: "bad" if name in ("l3", "l12") else "1" for name in names})

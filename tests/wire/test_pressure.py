@@ -145,8 +145,8 @@ async def test_who_wants_many_turns_delays_nobody_by_more_than_one():
 
 
 async def test_turns_leave_the_event_loop_its_own():
-    now, log = [0.0], []
-    turns = Turns(clock=lambda: now[0])
+    now, log, waited = [0.0], [], []
+    turns = Turns(clock=lambda: now[0], waited=waited.append)
 
     class Taker:
         def take_turn(self):
@@ -158,6 +158,7 @@ async def test_turns_leave_the_event_loop_its_own():
     asyncio.get_running_loop().call_soon(log.append, "something else")
     await until(lambda: not len(turns))
     assert log == ["turn"] * 3 + ["something else"] + ["turn"] * 6
+    assert waited == pytest.approx([0.002 * before for before in range(9)])
 
 
 async def test_a_large_state_in_one_response():

@@ -1,4 +1,4 @@
-"""The daemon's HTTP side: the JSON API, the metrics, the console. It reads; it changes nothing.
+"""The daemon's HTTP side: the JSON API, the metrics, the console. It reads; what it can change is the levels of the log.
 
 Whoever can reach it may read all of it, so it listens on loopback and on a unix socket unless told otherwise. A page
 from elsewhere, open in a browser on this machine, must not read it either: no CORS headers, and the Host header
@@ -25,10 +25,14 @@ from mizzen.admin.patience import AdminLimits, Patience
 from mizzen.admin.source import AdminSource
 from mizzen.console import read_pages
 from mizzen.errors import UserError
+from mizzen.logs import LogLevels
 
 _LOG = logging.getLogger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LEVELS = "/api/v1/log-levels"
+_LONGEST_BODY = 1 << 14
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -45,7 +49,9 @@ _SECURITY_HEADERS = {
 
 
 class AdminServer:
-    """Serves one `AdminSource` on any number of sockets. `hosts`: further names that clients may call it by."""
+    """Serves one `AdminSource` on any number of sockets. `hosts`: further names that clients may call it by; `missing`: why the daemon
+    is not ready, nothing where it is.
+    """
 
     def __init__(
         self,
@@ -53,13 +59,16 @@ class AdminServer:
         registry: CollectorRegistry,
         *,
         hosts: Collection[str] = (),
+        logs: LogLevels | None = None,
+        missing: Callable[[], Collection[str]] = tuple,
         limits: AdminLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._patience = Patience(limits or AdminLimits(), clock)
         middlewares = [self._patience.middleware(), _secure(_HostCheck(hosts)), _errors_as_json]
-        app = web.Application(middlewares=middlewares)
-        app.add_routes([*_api(source), _metrics(registry), web.get("/healthz", _healthz), *_console()])
+        app = web.Application(middlewares=middlewares, client_max_size=_LONGEST_BODY)
+        levels = _log_levels(logs or LogLevels())
+        app.add_routes([*_api(source), *levels, _metrics(registry), *_health(missing), *_console()])
         # Clients poll; none has an answer that is worth waiting for at shutdown.
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         self._paths: list[Path] = []
@@ -235,6 +244,38 @@ def _api(source: AdminSource) -> list[web.RouteDef]:
     ]
 
 
+class _Levels(msgspec.Struct, frozen=True):
+    levels: dict[str, str]
+
+
+def _log_levels(logs: LogLevels) -> list[web.RouteDef]:
+    """Who may open the daemon's own socket changes them, and nobody else."""
+
+    async def read(_: web.Request) -> web.Response:
+        return _json({"levels": logs.current()})
+
+    def of_the_owner(change: Callable[[bytes], None]) -> _Handler:
+        async def answer(request: web.Request) -> web.Response:
+            if not _is_private(request):
+                return _json_error(403, "the levels of the log are changed through the daemon's admin.sock")
+            try:
+                change(await request.read())
+            except (UserError, msgspec.DecodeError) as error:
+                return _json_error(400, str(error))
+            _LOG.warning("log levels are now %s", logs.current())
+            return _json({"levels": logs.current()})
+
+        return answer
+
+    return [
+        web.get(_LEVELS, read),
+        web.put(
+            _LEVELS, of_the_owner(lambda body: logs.change(msgspec.json.decode(body, type=_Levels).levels))
+        ),
+        web.delete(_LEVELS, of_the_owner(lambda _: logs.reset())),
+    ]
+
+
 def _metrics(registry: CollectorRegistry) -> web.RouteDef:
     async def answer(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -243,8 +284,19 @@ def _metrics(registry: CollectorRegistry) -> web.RouteDef:
     return web.get("/metrics", answer)
 
 
-async def _healthz(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
+def _health(missing: Callable[[], Collection[str]]) -> list[web.RouteDef]:
+    """For probes. Who answers is alive."""
+
+    async def live(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        reasons = missing()
+        if reasons:
+            return web.Response(status=503, text=f"not ready: {'; '.join(reasons)}\n")
+        return web.Response(text="ready\n")
+
+    return [web.get("/healthz", live), web.get("/healthz/live", live), web.get("/healthz/ready", ready)]
 
 
 def _console() -> list[web.RouteDef]:

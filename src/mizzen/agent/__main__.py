@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from mizzen import logs
 from mizzen.agent.settings import Settings, parse
 from mizzen.errors import UserError
 
@@ -13,8 +14,8 @@ from mizzen.errors import UserError
 def main() -> None:
     started = time.monotonic()
     settings = parse(environment=os.environ)
-    _set_up_log(settings)
     try:
+        _set_up_log(settings)
         _run(settings, started)
     except UserError as error:
         sys.exit(f"mizzen agent: {error}")
@@ -33,14 +34,11 @@ def _run(settings: Settings, started: float) -> None:
 
 
 def _set_up_log(settings: Settings) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if settings.debug else logging.INFO,
-        format="%(asctime)s agent %(levelname)s %(message)s",
-    )
+    logs.set_up(settings.log_format)
+    settings.logs.reset()
     if not settings.debug:
         # They log tracebacks of connections that were cut, which is all in a day's work.
-        for library in ("grpclib", "hpack", "h2", "asyncio", "mizzen.rpc"):
+        for library in ("grpclib", "hpack", "h2", "asyncio"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
 
 

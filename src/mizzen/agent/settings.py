@@ -12,7 +12,9 @@ from mizzen.agent.application_metrics import ENVIRONMENT, ApplicationMetrics, of
 from mizzen.agent.capture import Backend
 from mizzen.agent.capture.arguments import add_capture_arguments, take_capture_options
 from mizzen.agent.capture.options import CaptureOptions
+from mizzen.errors import UserError
 from mizzen.frozen import EMPTY, FrozenMap
+from mizzen.logs import AGENT_SCOPES, FORMATS, LEVELS, LogLevels, parse_levels
 from mizzen.model.identity import CLUSTER_ID, SpiffeId
 
 DAEMON_NAME: Final = "mizzen.mizzen-system.svc"  # the name in the daemon's certificate, however it is reached
@@ -97,10 +99,18 @@ class Settings:
     application_ports: tuple[int, ...]  # on which the application must listen to be healthy
     application_metrics: ApplicationMetrics | None  # served with the proxy's
     debug: bool
+    log_level: FrozenMap[str, str]
+    log_format: str
 
     @property
     def captures(self) -> bool:
         return self.interception is not Interception.NONE
+
+    @property
+    def logs(self) -> LogLevels:
+        """Connections that are cut are all in a day's work: rpc says so to who asks alone."""
+        usual = {"all": "debug"} if self.debug else {"rpc": "none"}
+        return LogLevels(AGENT_SCOPES, {**usual, **self.log_level})
 
     @property
     def identity(self) -> SpiffeId:
@@ -250,9 +260,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--cert-ttl", dest="cert_ttl_seconds", type=int, default=24 * 3600, metavar="SECONDS")
     _add_envoy(add)
-    add("--debug", action="store_true", help="log more, tracebacks included")
+    _add_logs(add)
     add_capture_arguments(parser)
     return parser
+
+
+def _add_logs(add: Callable[..., object]) -> None:
+    add(
+        "--log-level",
+        type=_levels,
+        default=EMPTY,
+        metavar="SCOPE:LEVEL,...",
+        help=f"how much is logged, or one level for all (scopes: {', '.join(AGENT_SCOPES)}; levels: {', '.join(LEVELS)})",
+    )
+    add("--log-format", choices=FORMATS, default="text", help="default: text")
+    add("--debug", action="store_true", help="log more, tracebacks included")
 
 
 def _add_daemons(add: Callable[..., object]) -> None:
@@ -341,6 +363,13 @@ def host_port(text: str) -> HostPort:
     if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return HostPort(host.strip("[]"), int(port))
+
+
+def _levels(text: str) -> FrozenMap[str, str]:
+    try:
+        return parse_levels(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _dns_server(text: str) -> HostPort:

@@ -40,7 +40,7 @@ class LiveAnalysis:
         """Nothing waits to be committed: `apply` sets the inputs at once. Nobody asks which objects a finding is owed to."""
         return ()
 
-    def take_in(self, observed: Iterable[Observed], _objects: Iterable[ResourceKey] = ()) -> None:
+    def take_in(self, observed: Iterable[Observed]) -> None:
         """Keep what the last refresh found, so that to look at it computes nothing."""
         if any(True for _ in observed):
             self._found = self.db.value(findings)

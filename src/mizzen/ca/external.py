@@ -36,7 +36,7 @@ from mizzen.model.identity import SpiffeId
 from mizzen.model.subject import Subject
 from mizzen.processes import Command, run
 
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _LONGEST_CHAIN = 8
 _SLACK = timedelta(minutes=5)  # for the other side's clock
 

@@ -18,7 +18,7 @@ from mizzen.ca.revocation import read_revocations
 from mizzen.model.identity import SpiffeId
 from mizzen.model.subject import Subject
 
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _ALARM_AGAIN = timedelta(hours=12)
 
 

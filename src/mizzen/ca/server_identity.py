@@ -22,7 +22,7 @@ from mizzen.rpc.tls import server_context
 NAMESPACE, SERVICE_ACCOUNT = "mizzen-system", "mizzen"
 SERVER_NAME = "mizzen.mizzen-system.svc"  # what agents and proxies expect the daemon's certificate to name
 _RETRY_SECONDS = 10.0
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _RENEWED_AFTER = 0.4  # of its life: "before half of it", with room for clocks that differ
 
 

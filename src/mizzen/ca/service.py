@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from grpclib.const import Cardinality, Handler, Status
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 WORKLOAD_NAME = "WorkloadName"  # the key in the request's metadata
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _BEARER = "bearer "
 _LONGEST_WAIT_SECONDS = 10.0
 
@@ -59,6 +60,36 @@ class Issuance:
     expires: datetime
 
 
+class Refusal(StrEnum):
+    """Why there is no certificate, for who counts."""
+
+    PROOF = "proof"  # the caller has not proven who it is, or may not have one
+    REQUEST = "request"  # what it sent is wrong
+    CA = "ca"  # the CA cannot sign, whoever asks
+    LOAD = "load"  # too much at once, or too slow
+
+
+def _untold(_refusal: Refusal) -> None:
+    """For who does not count."""
+
+
+class _UnsignedError(GRPCError):
+    """The CA cannot sign."""
+
+
+_REFUSALS = {
+    Status.UNAUTHENTICATED: Refusal.PROOF,
+    Status.PERMISSION_DENIED: Refusal.PROOF,
+    Status.INVALID_ARGUMENT: Refusal.REQUEST,
+}
+
+
+def _refusal(error: GRPCError) -> Refusal:
+    if isinstance(error, _UnsignedError):
+        return Refusal.CA
+    return _REFUSALS.get(error.status, Refusal.LOAD)
+
+
 class Signer(Protocol):
     """Makes certificates: `Authority`, `LiveAuthority` or `ExternalSigner`."""
 
@@ -75,13 +106,15 @@ class CertificatePolicy:
     """What the daemon decides for the service.
 
     `subject_for(identity, workload)` gives the telemetry of a registered workload; an empty Subject where it knows
-    none of that name, namespace and service account. `issued` is told of every certificate. Who is `revoked` gets none.
+    none of that name, namespace and service account. `issued` is told of every certificate, `refused` of every request that got
+    none. Who is `revoked` gets none.
     """
 
     trust_domain: str
     subject_for: Callable[[SpiffeId, str], Subject]
     issued: Callable[[Issuance], None]
     revoked: Callable[[], Revocations] = Revocations
+    refused: Callable[[Refusal], None] = _untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +133,14 @@ class CertificateService:
 
     async def create_certificate(self, stream: "_Stream") -> None:
         """Raises GRPCError with words for the caller's log: grpclib sends them as the status."""
+        try:
+            issued = await self._issued(stream)
+        except GRPCError as error:
+            self.policy.refused(_refusal(error))
+            raise
+        await stream.send_message(api.IstioCertificateResponse(cert_chain=issued.pem_chain()))
+
+    async def _issued(self, stream: "_Stream") -> Issued:
         peer, now = peer_of(stream), self.clock()
         caller = self._authenticate(stream.metadata or {}, peer, now)
         if self.policy.revoked().covers(caller.identity):
@@ -110,7 +151,7 @@ class CertificateService:
             issued = await self._sign(caller, request, now)
         certificate = issued.certificate
         self.policy.issued(Issuance(caller, certificate.serial_number, certificate.not_valid_after_utc))
-        await stream.send_message(api.IstioCertificateResponse(cert_chain=issued.pem_chain()))
+        return issued
 
     def _authenticate(self, metadata: Mapping[str, str | bytes], peer: Peer, now: datetime) -> Caller:
         """The token first; where it is refused, the certificate decides: agents go on to send an old token."""
@@ -168,12 +209,12 @@ class CertificateService:
         except CsrRefusedError as error:
             raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from None
         except AuthorityExpiredError as error:
-            raise GRPCError(
-                Status.FAILED_PRECONDITION, f"{error}: the mesh's operator must renew it"
-            ) from None
+            words = f"{error}: the mesh's operator must renew it"
+            raise _UnsignedError(Status.FAILED_PRECONDITION, words) from None
         except (SigningFailedError, StateError) as error:
             _log.warning("no certificate for %s: %s", caller.identity, error)
-            raise GRPCError(Status.UNAVAILABLE, "the external CA gave no certificate: try again") from None
+            words = "the external CA gave no certificate: try again"
+            raise _UnsignedError(Status.UNAVAILABLE, words) from None
 
 
 async def _received(stream: "_Stream") -> "IstioCertificateRequest":

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mizzen.lab.commands import Layout
 from mizzen.lab.state import LabFile, find_lab, state_root
 
 STATE_DIR = click.option(
@@ -14,6 +15,12 @@ STATE_DIR = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     envvar="MIZZEN_STATE_DIR",
     help="Where labs keep logs and state.  [default: mizzen in the user's state folder]",
+)
+SOCKET = click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A daemon's admin.sock.  [default: the lab's daemon]",
 )
 _LAB = click.option("--lab", "name", metavar="NAME", help="Which lab, where several run.")
 
@@ -26,3 +33,8 @@ def of_a_lab(command: Callable[..., Any]) -> Callable[..., Any]:
 def chosen_lab(state_dir: Path | None, name: str | None) -> LabFile:
     """Raises UserError where no such lab runs."""
     return find_lab(state_root(state_dir, os.environ), name)
+
+
+def daemon_socket(lab: LabFile) -> Path:
+    """The admin.sock of a lab's daemon."""
+    return Layout(Path(lab.state), Path(lab.control).parent / "private").admin_socket

@@ -1,4 +1,4 @@
-"""GET of a JSON document over a unix socket: a daemon's admin socket, or an agent's debug socket."""
+"""A JSON document over a unix socket: a daemon's admin socket, or an agent's debug socket."""
 
 import http.client
 import json
@@ -24,11 +24,26 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def read_document(where: Path, name: str) -> Any:
     """The document /api/v1/`name`. Raises UserError where nobody answers, or says no."""
+    status, document = _ask(where, "GET", name)
+    if status != http.client.OK:
+        raise UserError(str(document.get("error", status)), "see `mizzen proxy list`")
+    return document
+
+
+def change_document(where: Path, name: str, document: Any) -> Any:
+    """Put a document in the place of /api/v1/`name`; None: have it as it was at the start. Gives what it is now. Raises UserError."""
+    status, found = _ask(where, "DELETE" if document is None else "PUT", name, document)
+    if status != http.client.OK:
+        raise UserError(str(found.get("error", status)))
+    return found
+
+
+def _ask(where: Path, method: str, name: str, document: Any = None) -> tuple[int, Any]:
     connection = _UnixConnection(where)
     try:
-        connection.request("GET", f"/api/v1/{name}")
+        connection.request(method, f"/api/v1/{name}", None if document is None else json.dumps(document))
         answer = connection.getresponse()
-        document = json.loads(answer.read())
+        return answer.status, json.loads(answer.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(
@@ -37,6 +52,3 @@ def read_document(where: Path, name: str) -> Any:
         ) from None
     finally:
         connection.close()
-    if answer.status != http.client.OK:
-        raise UserError(str(document.get("error", answer.reason)), "see `mizzen proxy list`")
-    return document

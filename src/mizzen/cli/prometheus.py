@@ -133,8 +133,8 @@ def write_if_changed(path: Path, content: bytes) -> None:
 def _targets(socket_path: Path | None, state_dir: Path | None, name: str | None) -> bytes:
     import json
 
+    from mizzen.cli.lab_options import daemon_socket
     from mizzen.cli.local_api import read_document
-    from mizzen.cli.running_lab import daemon_socket
 
     where = socket_path or daemon_socket(chosen_lab(state_dir, name))
     return json.dumps(read_document(where, _TARGETS_PATH.removeprefix("/api/v1/")), indent=2).encode() + b"\n"

@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from mizzen.cli.columns import print_columns
-from mizzen.cli.lab_options import chosen_lab, of_a_lab
+from mizzen.cli.lab_options import chosen_lab, daemon_socket, of_a_lab
 from mizzen.cli.local_api import read_document
-from mizzen.cli.running_lab import daemon_socket
 from mizzen.errors import UserError
 
 _COLUMNS = ("proxy", "kind", "connected", "state")

@@ -1,14 +1,12 @@
 """A running lab as the live view asks for it: its control socket, and its daemon's admin API."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import msgspec
 
 from mizzen.lab.client import ask
-from mizzen.lab.commands import Layout
 from mizzen.lab.protocol import LabStatus, StatusRequest
 from mizzen.lab.state import LabFile
 
@@ -46,8 +44,3 @@ class RunningLab:
 
     def status(self) -> Any:
         return msgspec.to_builtins(ask(self._lab.control, StatusRequest(), LabStatus, _TIMEOUT_SECONDS))
-
-
-def daemon_socket(lab: LabFile) -> Path:
-    """Of a lab's daemon, for its owner."""
-    return Layout(Path(lab.state), Path(lab.control).parent / "private").admin_socket

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import logging
 import os
 import shlex
 import signal
@@ -12,9 +11,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from mizzen import logs
 from mizzen.ca.live import Watching
 from mizzen.daemon.key_sets import parse_networks
 from mizzen.daemon.lock import state_folder
+from mizzen.daemon.otlp import traces_url
 from mizzen.daemon.settings import Settings
 from mizzen.errors import UserError
 
@@ -22,15 +23,11 @@ from mizzen.errors import UserError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 after SIGTERM or SIGINT, 1 for what the user can mend."""
     parsed = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if parsed.debug else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    # Its debug lines print every header, join tokens included.
-    logging.getLogger("hpack").setLevel(logging.INFO)
+    logs.set_up(parsed.log_format)
     os.umask(0o077)  # whatever is written is the daemon's alone
     try:
         settings = _settings(parsed)
+        settings.logs.reset()
         with state_folder(settings.state_dir):
             sys.setswitchinterval(_SWITCH_SECONDS)
             asyncio.run(_serve(settings))
@@ -120,8 +117,26 @@ def _parser() -> argparse.ArgumentParser:
         help="longest life of a workload's certificate",
     )
     _add_security(parser)
-    parser.add_argument("--debug", action="store_true", help="log more")
+    _add_logs(parser)
     return parser
+
+
+def _add_logs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-level",
+        default="",
+        metavar="SCOPE:LEVEL,...",
+        help=f"how much is logged, or one level for all (scopes: {', '.join(logs.DAEMON_SCOPES)}; levels: {', '.join(logs.LEVELS)})",
+    )
+    parser.add_argument("--log-format", choices=logs.FORMATS, default="text", help="default: text")
+    parser.add_argument(
+        "--otlp-endpoint",
+        default=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        metavar="URL",
+        help="send traces of changes to this OpenTelemetry collector, such as http://localhost:4318 "
+        "(default: the variable OTEL_EXPORTER_OTLP_ENDPOINT, else none are made)",
+    )
+    parser.add_argument("--debug", action="store_true", help="the same as --log-level debug")
 
 
 def _add_security(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +170,8 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         raise UserError(
             f"certificates cannot live for {parsed.certificate_ttl} seconds", "correct --certificate-ttl"
         )
+    if parsed.otlp_endpoint:
+        traces_url(parsed.otlp_endpoint)  # a mistake is said at once
     listen_host, listen_port = _host_port(parsed.listen, "--listen")
     admin_host, admin_port = _host_port(parsed.admin_address, "--admin-address")
     return Settings(
@@ -174,7 +191,16 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         ca_watching=Watching(margin=timedelta(seconds=parsed.ca_margin)),
         key_addresses=parse_networks(parsed.allow_key_address),
         names=tuple(parsed.name),
+        otlp_endpoint=parsed.otlp_endpoint,
+        logs=_log_levels(parsed),
     )
+
+
+def _log_levels(parsed: argparse.Namespace) -> logs.LogLevels:
+    found = {"all": "debug"} if parsed.debug else {}
+    if parsed.log_level:
+        found |= logs.parse_levels(parsed.log_level)
+    return logs.LogLevels(logs.DAEMON_SCOPES, found)
 
 
 def _host_port(text: str, option: str) -> tuple[str, int]:

@@ -14,6 +14,9 @@ from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
 from mizzen.xds.resource import Snapshot
 
+Slot = tuple[str, bool]
+"""A proxy by name, or (True) the agent beside it."""
+
 
 class Session:
     """One connected proxy, or the agent beside it (xds.catalog.ProxySession)."""
@@ -21,6 +24,7 @@ class Session:
     def __init__(self, catalog: "MeshCatalog", proxy: AdmittedProxy, view: View) -> None:
         self.name = f"{proxy.key.namespace}/{proxy.key.name}"
         self.proxy = proxy
+        self.slot: Slot = (self.name, proxy.agent)
         self.view = view
         self._catalog = catalog
         self._wake: Callable[[], None] | None = None

@@ -1,48 +1,51 @@
 """What became of every change: who has it, who refused it and why (xds.catalog.Events)."""
 
-import re
+import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-from prometheus_client import CollectorRegistry, Counter
+from typing import Any
 
 from mizzen.config.resource import ResourceKey
-from mizzen.daemon.catalog import Session
+from mizzen.daemon.catalog import Session, Slot
+from mizzen.daemon.metrics import DeliveryMetrics, triggers
+from mizzen.daemon.refresher import Timing
+from mizzen.daemon.traces import ChangeTrace, Tracer
+from mizzen.logs import fields, redacted
 from mizzen.xds.catalog import ProxySession
+from mizzen.xds.isolation import in_short
 
 # The changes that are kept for display; older ones are forgotten.
 REMEMBERED_CHANGES = 50
 
 
-Slot = tuple[str, bool]
-"""A proxy by name, or (True) the agent beside it."""
-
-
 @dataclass(slots=True)
 class ChangeRecord:
     """One revision of the configuration. `proxies`: those it concerned -> pending, acked, rejected or gone. A proxy has
-    it when the agent beside it has it, too.
+    it when the agent beside it has it, too. `received` is when it came, by the monotonic clock.
     """
 
     revision: int
     time: float
     objects: tuple[ResourceKey, ...]
     proxies: dict[str, str]
+    received: float
     # Whose answer a pending state waits for: a proxy that came back has a new session before its old one is found dead.
     awaited: dict[Slot, Session] = field(repr=False)  # by name, proxies (False) and agents (True)
     # Those that left before they answered. When they are back, they are brought up to date: what then holds is told.
     left: set[Slot] = field(default_factory=set, repr=False)
+    trace: ChangeTrace | None = field(default=None, repr=False)  # where traces are asked for
 
-    def end(self, session: ProxySession, state: str) -> None:
+    def end(self, session: ProxySession, state: str) -> bool:
+        """What became of it there. True where that decides what is said of the proxy."""
         assert isinstance(session, Session)
-        slot = (session.name, session.proxy.agent)
+        slot = session.slot
         if self.awaited.get(slot) is session:
             del self.awaited[slot]
         elif slot in self.left:
             self.left.remove(slot)
         else:
-            return
+            return False
         beside = (session.name, not session.proxy.agent)
         if state != "acked" or (
             self.proxies[session.name] in {"pending", "gone"}
@@ -50,13 +53,12 @@ class ChangeRecord:
             and beside not in self.awaited
         ):
             self.proxies[session.name] = state
+            return True
+        return False
 
-    def leave(self, session: ProxySession) -> None:
+    def awaits(self, session: ProxySession) -> bool:
         assert isinstance(session, Session)
-        slot = (session.name, session.proxy.agent)
-        if self.awaited.get(slot) is session:
-            self.end(session, "gone")
-            self.left.add(slot)
+        return self.awaited.get(session.slot) is session
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,57 +73,51 @@ class Refusal:
     since: float
 
 
-class DeliveryMetrics:
-    """The daemon's counters of discovery, by Istio's names where Istio has them."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.pushes = Counter("pilot_xds_pushes", "Discovery responses sent.", ["type"], registry=registry)
-        self.bytes = Counter(
-            "mizzen_xds_sent_bytes", "Bytes of discovery responses.", ["type"], registry=registry
-        )
-        self.rejects = Counter(
-            "pilot_total_xds_rejects", "Resource versions that a proxy refused.", ["type"], registry=registry
-        )
-        self.stalls = Counter(
-            "mizzen_xds_stalls", "Responses that a proxy did not answer in time.", ["type"], registry=registry
-        )
-        self._by_type: dict[str, tuple[Counter, Counter]] = {}
-
-    def of(self, type_url: str) -> tuple[Counter, Counter]:
-        """The counters of responses and of their bytes for one type. To look them up by label costs more than to count."""
-        found = self._by_type.get(type_url)
-        if found is None:
-            name = type_name(type_url)
-            found = self._by_type[type_url] = self.pushes.labels(name), self.bytes.labels(name)
-        return found
-
-
 class DeliveryLog:
     """Follows changes from the database to the proxies' ACKs."""
 
     def __init__(
-        self, now: Callable[[], float], metrics: DeliveryMetrics, log: Callable[[str], None]
+        self,
+        now: Callable[[], float],
+        metrics: DeliveryMetrics,
+        log: Callable[[str, dict[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer | None = None,
     ) -> None:
+        """`now` is for display, in seconds since the epoch; `clock` for how long something took. `log` takes words and fields."""
         self._now = now
+        self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._tracer = tracer
         self.changes: deque[ChangeRecord] = deque(maxlen=REMEMBERED_CHANGES)
         # For each slot the changes that wait for it, or did when it left: an ACK looks at those alone.
         self._waiting: defaultdict[Slot, deque[ChangeRecord]] = defaultdict(deque)
         self.refusals: dict[tuple[str, str, str], Refusal] = {}
 
-    def changed(self, revision: int, objects: Sequence[ResourceKey], concerned: Iterable[Session]) -> None:
-        """Configuration changed; `concerned` are the proxies that get something else because of it."""
-        awaited = {(session.name, session.proxy.agent): session for session in concerned}
+    def changed(
+        self, revision: int, objects: Sequence[ResourceKey], concerned: Sequence[Session], timing: Timing
+    ) -> None:
+        """Configuration changed; `concerned` are the proxies that get something else because of it. `timing` is by `clock`."""
+        self._metrics.triggered(triggers(objects), len(concerned))
+        if not objects:  # a key set: it is nobody's configuration
+            return
+        awaited = {session.slot: session for session in concerned}
         proxies = dict.fromkeys(sorted(name for name, _ in awaited), "pending")
-        record = ChangeRecord(revision, self._now(), tuple(objects), proxies, awaited)
+        record = ChangeRecord(revision, self._now(), tuple(objects), proxies, timing.received, awaited)
         if len(self.changes) == self.changes.maxlen:
             self._forget(self.changes[-1])
         self.changes.appendleft(record)
         for slot in awaited:
             self._waiting[slot].append(record)
+        if self._tracer is not None:
+            record.trace = self._tracer.begin(revision, record.objects, len(awaited), timing)
+            if not awaited:
+                record.trace.close()
 
     def _forget(self, oldest: ChangeRecord) -> None:
+        if oldest.trace is not None and oldest.awaited:
+            oldest.trace.close()
         for slot in oldest.awaited.keys() | oldest.left:
             waiting = self._waiting[slot]
             if waiting and waiting[0] is oldest:
@@ -132,59 +128,86 @@ class DeliveryLog:
     # What discovery tells.
 
     def pushed(
-        self, session: ProxySession, type_url: str, revision: int, names: Sequence[str], size_bytes: int
+        self,
+        session: ProxySession,
+        type_url: str,
+        revision: int,
+        names: Sequence[str],
+        size_bytes: int,
+        seconds: float,
     ) -> None:
-        del session, revision, names
-        pushes, sent_bytes = self._metrics.of(type_url)
-        pushes.inc()
-        sent_bytes.inc(size_bytes)
+        del revision, names
+        assert isinstance(session, Session)
+        kind = type_name(type_url)
+        self._metrics.pushed(kind, size_bytes, seconds)
+        slot = session.slot
+        waiting = self._waiting.get(slot)
+        if waiting is None:
+            self._metrics.requested()
+        elif (trace := waiting[-1].trace) is not None:  # the others are in the same response
+            trace.pushed(slot, kind, size_bytes)
 
     def acked(self, session: ProxySession, type_url: str, revision: int) -> None:
         """Nothing: one type says little. `settled` says that all of them are in."""
 
     def rejected(self, session: ProxySession, type_url: str, resource: str, version: str, error: str) -> None:
         assert isinstance(session, Session)
-        error = in_short(error)
-        self._metrics.rejects.labels(type_name(type_url)).inc()
-        self._log(f"{session.name} refused {type_name(type_url)} {resource}: {error}")
+        error = redacted(in_short(error))
+        kind = type_name(type_url)
+        self._metrics.rejected(kind, resource)
+        about = fields(proxy=session.name, type=kind, resource=resource)
+        self._log(f"{session.name} refused {kind} {resource}: {error}", about)
         refusal = Refusal(session, type_url, resource, version, error, self._now())
         self.refusals[session.name, type_url, resource] = refusal
         for record in self.changes:
-            record.end(session, "rejected")
+            self._end(record, session, "rejected", f"{kind} {resource}: {error}")
 
     def recovered(self, session: ProxySession, type_url: str, resource: str) -> None:
         self.refusals.pop((session.name, type_url, resource), None)
 
     def settled(self, session: ProxySession, revision: int) -> None:
         assert isinstance(session, Session)
-        slot = (session.name, session.proxy.agent)
+        slot = session.slot
         waiting = self._waiting.get(slot)
         if waiting is None:
             return
         while waiting and waiting[0].revision <= revision:
-            waiting.popleft().end(session, "acked")
+            self._end(waiting.popleft(), session, "acked")
         if not waiting:
             del self._waiting[slot]
 
+    def _end(self, record: ChangeRecord, session: ProxySession, state: str, error: str = "") -> None:
+        assert isinstance(session, Session)
+        awaited = record.awaits(session)
+        decided = record.end(session, state)
+        if not awaited:  # it is back, and has what it missed
+            return
+        seconds, is_last = self._clock() - record.received, not record.awaited
+        if decided and state == "acked":
+            self._metrics.convergence.observe(seconds)
+        if is_last:
+            self._metrics.last_convergence.observe(seconds)
+        if record.trace is not None:
+            record.trace.ended(session.slot, state, error, is_last=is_last)
+            if is_last:
+                record.trace.close()
+
     def stalled(self, session: ProxySession, type_url: str, waited_seconds: float) -> None:
-        self._metrics.stalls.labels(type_name(type_url)).inc()
-        self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {type_name(type_url)}")
+        kind = type_name(type_url)
+        self._metrics.stalls.labels(kind).inc()
+        about = fields(proxy=session.name, type=kind, seconds=waited_seconds)
+        self._log(f"{session.name} did not answer for {waited_seconds:.0f} s about its {kind}", about)
 
     def disconnected(self, session: ProxySession) -> None:
+        assert isinstance(session, Session)
         for record in self.changes:
-            record.leave(session)
+            if record.awaits(session):
+                self._end(record, session, "gone")
+                record.left.add(session.slot)
         self.refusals = {
             slot: refusal for slot, refusal in self.refusals.items() if refusal.session is not session
         }
 
-
-def in_short(error: str) -> str:
-    """Envoy's words without the resource itself, which it may put before them: hundreds of lines, perhaps with secrets."""
-    return _DUMP.sub("", error)
-
-
-# Protobuf marks what is printed to be read by people alone ("goo.gle/debugonly", "goo.gle/debugstr").
-_DUMP = re.compile(r"goo\.gle/debug\w*\s.*?\n: ", re.DOTALL)
 
 _TYPES = {
     "Cluster": "clusters",

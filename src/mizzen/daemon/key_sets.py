@@ -40,7 +40,7 @@ Address = IPv4Address | IPv6Address
 MeshAddresses = Callable[[str, int], Iterable[tuple[str, int]]]
 """(host, port) -> where a service of the mesh answers; nothing for a host that is none."""
 
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 # Half of a second to one, doubling to five minutes at most.
 _RETRY = BackOff(first_seconds=0.5, max_seconds=150.0, jitter=1.0)
 

@@ -28,7 +28,7 @@ RETURN_SECONDS: Final = 60.0  # so long those have that were connected to the da
 ENTRY: Final = ".yaml"
 _ASIDE: Final = ".left"
 
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

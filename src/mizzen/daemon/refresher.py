@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from mizzen.config.resource import ResourceKey
@@ -19,7 +20,16 @@ class Revisions(Protocol):
         ...
 
 
-TakeIn = Callable[[Sequence[Observed], Sequence[ResourceKey]], None]
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Of one refresh, in seconds of the refresher's clock: when the oldest of its changes came, when it began and ended."""
+
+    received: float
+    began: float
+    ended: float
+
+
+TakeIn = Callable[[Sequence[Observed], Sequence[ResourceKey], Timing], None]
 """Told of each refresh: the observed queries that have another value, and the objects whose change did it."""
 
 # A step of a recomputation: long enough to be worth it, short enough for keepalives.
@@ -65,11 +75,13 @@ class Refresher:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            self._requested_at = None
-            started = self._clock()
+            began = self._clock()
+            received, self._requested_at = self._requested_at, None
+            assert received is not None, "it was wanted"
             objects = self._revisions.commit()
-            self._take_in(await self._refresh(), objects)
-            await self._sleep(min(self._clock() - started, LONGEST_REST_SECONDS))
+            observed = await self._refresh()
+            self._take_in(observed, objects, Timing(received, began, self._clock()))
+            await self._sleep(min(self._clock() - began, LONGEST_REST_SECONDS))
 
     async def _refresh(self) -> tuple[Observed, ...]:
         """In slices, between which the event loop runs."""

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from mizzen.ca.live import Watching
+from mizzen.logs import DAEMON_SCOPES, LogLevels
 
 Network = IPv4Network | IPv6Network
 
@@ -35,6 +36,8 @@ class Settings:
     ca_watching: Watching = field(default_factory=Watching)
     key_addresses: tuple[Network, ...] = ()  # where key sets are fetched though it is refused by default
     names: tuple[str, ...] = ()  # further names and addresses in the daemon's certificate
+    otlp_endpoint: str = ""  # of an OpenTelemetry collector, for traces of changes; "": none are made
+    logs: LogLevels = field(default_factory=lambda: LogLevels(DAEMON_SCOPES))
 
     @property
     def shared(self) -> Path:

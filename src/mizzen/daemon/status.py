@@ -76,7 +76,7 @@ class DaemonStatus:
             trust_domain=self.db.value(trust_domain),
             workloads=self.workloads(),
             rejections=tuple(self._rejection(found, located) for found in self.delivery.refusals.values()),
-            diagnostics=tuple(self._diagnostics()),
+            diagnostics=tuple(self.diagnostics()),
             changes=tuple(
                 schema.ChangeReport(
                     revision=record.revision,
@@ -133,7 +133,7 @@ class DaemonStatus:
         ref = found.session.view.ref(found.type_url, found.resource)
         try:
             made_by = origins(self.db, ref) if ref is not None else ()
-        except QueryError:  # it was made then, and cannot be made now: `_diagnostics` says so
+        except QueryError:  # it was made then, and cannot be made now: `diagnostics` says so
             made_by = ()
         return schema.Rejection(
             proxy=found.session.name,
@@ -144,7 +144,8 @@ class DaemonStatus:
             since=found.since,
         )
 
-    def _diagnostics(self) -> Iterator[schema.DiagnosticReport]:
+    def diagnostics(self) -> Iterator[schema.DiagnosticReport]:
+        """What is wrong in the configuration that is in force."""
         for found in (*self.sources.diagnostics(), *self._patch_problems()):
             yield schema.DiagnosticReport(
                 code=found.code,

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, ProcessCollector
 
+from mizzen import __version__
 from mizzen.admin.scrape import TrafficScraper
 from mizzen.admin.server import AdminServer
 from mizzen.analysis.live import LiveAnalysis
 from mizzen.ca.authority import Lifetimes
 from mizzen.ca.external import ExternalSigner, SigningFailedError
-from mizzen.ca.files import StateError
 from mizzen.ca.live import LiveAuthority
 from mizzen.ca.revocation import Revocations
 from mizzen.ca.server_identity import RemotelySigned, ServedAs, ServerIdentity
@@ -32,34 +33,41 @@ from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.collector import Collector
 from mizzen.daemon.debug import DebugService
-from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
+from mizzen.daemon.delivery import DeliveryLog
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.key_sets import KeySets
 from mizzen.daemon.lock import shared_folder
+from mizzen.daemon.metrics import CertificateMetrics, DeliveryMetrics, RefreshMetrics, TraceMetrics
+from mizzen.daemon.otlp import SpanExporter, traces_url
 from mizzen.daemon.overload import Overload
 from mizzen.daemon.presence import FOLDER as PRESENCE
 from mizzen.daemon.presence import Presence
-from mizzen.daemon.refresher import Refresher
+from mizzen.daemon.readiness import Readiness, Step
+from mizzen.daemon.readings import Parts, Readings
+from mizzen.daemon.refresher import Refresher, Timing
 from mizzen.daemon.registration import FOLDER, Registrar
 from mizzen.daemon.settings import Settings
 from mizzen.daemon.standing import Standing
 from mizzen.daemon.status import DaemonStatus, Sources
 from mizzen.daemon.store import Store
 from mizzen.daemon.targets import ScrapeTargets
+from mizzen.daemon.traces import Tracer
 from mizzen.derive.inputs import SETTINGS, KeySource, MeshSettings
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.providers import mesh_addresses
 from mizzen.derive.request_authentication import wanted_key_sets
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
+from mizzen.logs import fields
 from mizzen.model.identity import CLUSTER_ID, SpiffeId
 from mizzen.model.subject import Subject
 from mizzen.rpc.admission import Admission
 from mizzen.rpc.server import ListenError, RpcServer
 from mizzen.sources.files import FileSource
+from mizzen.translate.patches.resources import problems as patch_problems
 from mizzen.xds.server import DiscoveryService
 
-_log = logging.getLogger("mizzen")
+_log = logging.getLogger(__name__)
 _DNS_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
@@ -99,6 +107,7 @@ class Daemon:
             self._store.publish_keys(source, keys)
         self._store.commit()
         self._analysis.apply(first)
+        self._db.follow(patch_problems)  # kept, so that a scrape or a poll computes nothing
         self._trust_domain = _valid_trust_domain(
             settings.trust_domain or self._db.value(mesh_config).trust_domain
         )
@@ -107,56 +116,56 @@ class Daemon:
         own_name = clocks.random_bytes(8).hex()
         self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
         self._authority = self._open_authority()
+        self._readiness = Readiness(lambda: self._authority.expires, clocks.wall)
         registrar = Registrar(self._db, members, own_name)
         self._catalog = MeshCatalog(self._db, register=registrar.register, revoked=self._revoked)
-        self._delivery = DeliveryLog(clocks.epoch, DeliveryMetrics(self._registry), _log.warning)
+        ProcessCollector(registry=self._registry)
+        metrics = DeliveryMetrics(self._registry)
+        self._spans = self._open_spans(own_name)
+        tracer = (
+            Tracer(self._spans.put, clocks.random_bytes, clocks.epoch, clocks.monotonic)
+            if self._spans is not None
+            else None
+        )
+        self._delivery = DeliveryLog(clocks.epoch, metrics, _warn, clocks.monotonic, tracer)
         self._shed = Overload(self._registry, clocks.monotonic, _log.warning).shed
-        self._discovery = DiscoveryService(self._catalog, self._delivery, shed=self._shed)
+        self._discovery = DiscoveryService(
+            self._catalog, self._delivery, shed=self._shed, queued=metrics.queued
+        )
         self._standing = Standing(self._catalog, self._revoked, self._discovery.end, clocks.epoch)
+        self._refreshes = RefreshMetrics(self._registry)
+        self._certified = CertificateMetrics(self._registry)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
-        self._analyser = Refresher(self._analysis, self._analysis.take_in, clocks.monotonic)
+        self._analyser = Refresher(
+            self._analysis, lambda observed, *_: self._analysis.take_in(observed), clocks.monotonic
+        )
         self._analyser.request()
         self._collector = Collector(self._is_quiet, clocks.monotonic)
         self._status = self._build_status()
         self._rpc = self._build_rpc()
-        self._admin = AdminServer(self._status, self._registry, hosts=settings.admin_hosts)
-        self._gauges()
+        self._admin = AdminServer(
+            self._status,
+            self._registry,
+            hosts=settings.admin_hosts,
+            logs=settings.logs,
+            missing=self._readiness.missing,
+        )
+        self._registry.register(self._readings())
 
     def _is_quiet(self) -> bool:
         return not self._refresher.waiting_seconds and not self._discovery.waiting
 
-    def _gauges(self) -> None:
-        """What is so at the moment that somebody asks."""
-        registry = self._registry
-        for gauge, value in (
-            (
-                Gauge("pilot_xds", "Connected proxies.", registry=registry),
-                lambda: sum(1 for _ in self._catalog.sessions),
-            ),
-            (
-                Gauge("mizzen_query_runs", "Queries that ran since the start.", registry=registry),
-                lambda: self._db.runs,
-            ),
-            (
-                Gauge(
-                    "mizzen_waiting_changes", "Objects whose change is not computed yet.", registry=registry
-                ),
-                lambda: self._store.waiting,
-            ),
-            (
-                Gauge("mizzen_oldest_change_seconds", "How long the oldest waits.", registry=registry),
-                lambda: self._refresher.waiting_seconds,
-            ),
-            (
-                Gauge("mizzen_ca_expiry_timestamp_seconds", "When the CA ends.", registry=registry),
-                self._ca_expires,
-            ),
-            (
-                Gauge("mizzen_waiting_proxies", "Proxies that wait for a turn.", registry=registry),
-                lambda: self._discovery.waiting,
-            ),
-        ):
-            gauge.set_function(value)
+    def _readings(self) -> Readings:
+        return Parts(
+            db=self._db,
+            store=self._store,
+            refresher=self._refresher,
+            catalog=self._catalog,
+            discovery=self._discovery,
+            delivery=self._delivery,
+            status=self._status,
+            authority=self._authority,
+        ).readings()
 
     def _build_keys(self) -> KeySets:
         def publish(source: KeySource, keys: str) -> None:
@@ -188,12 +197,16 @@ class Daemon:
             watching=settings.ca_watching,
         )
 
-    def _ca_expires(self) -> float:
-        """In seconds since the epoch; 0 where it cannot be told."""
-        try:
-            return self._authority.expires.timestamp()
-        except StateError:
-            return 0.0
+    def _open_spans(self, own_name: str) -> SpanExporter | None:
+        counted = TraceMetrics(self._registry).counted
+        if not self._settings.otlp_endpoint:
+            return None
+        resource = {
+            "service.name": "mizzen",
+            "service.version": __version__,
+            "service.instance.id": own_name,
+        }
+        return SpanExporter(traces_url(self._settings.otlp_endpoint), resource, counted)
 
     def _revoked(self) -> Revocations:
         return self._authority.revocations
@@ -202,7 +215,9 @@ class Daemon:
         settings, clocks = self._settings, self._clocks
         with shared_folder(settings.shared) as shared:
             token_key = JoinTokenKey.open(shared / KEY_FILE, clocks.random_bytes)
-        policy = CertificatePolicy(self._trust_domain, self._subject_for, _log_issuance, self._revoked)
+        policy = CertificatePolicy(
+            self._trust_domain, self._subject_for, self._tell_issued, self._revoked, self._certified.refused
+        )
         admission = Admission("certificates", shed=self._shed)
         certificates = CertificateService(self._authority, token_key, policy, clocks.wall, admission)
         served_as = _served_as(self._trust_domain, (settings.listen_host, *settings.names))
@@ -238,19 +253,8 @@ class Daemon:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled. Raises UserError where an address is taken."""
-        settings = self._settings
         try:
-            if isinstance(self._identity, RemotelySigned):
-                await self._first_certificate(self._identity)
-            try:
-                await self._rpc.start(settings.listen_host, settings.listen_port)
-            except ListenError as error:
-                raise UserError(str(error), "choose another with --listen") from error
-            await self._admin.listen_unix(settings.admin_socket or settings.state_dir / "admin.sock")
-            if settings.admin_fd is not None:
-                await self._admin.listen(_handed_in(settings.admin_fd))
-            elif settings.admin_port:
-                await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
+            await self._listen()
             self._want_keys()
             self._collector.begin()
             async with asyncio.TaskGroup() as tasks:
@@ -262,6 +266,8 @@ class Daemon:
                 if isinstance(self._identity, RemotelySigned):
                     tasks.create_task(self._identity.run())
                 tasks.create_task(self._analyser.run())
+                if self._spans is not None:
+                    tasks.create_task(self._spans.run())
                 tasks.create_task(self._scraper.run())
                 tasks.create_task(self._collector.run())
                 tasks.create_task(self._presence.run(self._connected))
@@ -269,6 +275,23 @@ class Daemon:
         finally:
             await self._admin.close()
             await self._rpc.close()
+
+    async def _listen(self) -> None:
+        """The admin API first: it tells what the rest waits for."""
+        settings = self._settings
+        await self._admin.listen_unix(settings.admin_socket or settings.state_dir / "admin.sock")
+        if settings.admin_fd is not None:
+            await self._admin.listen(_handed_in(settings.admin_fd))
+        elif settings.admin_port:
+            await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
+        if isinstance(self._identity, RemotelySigned):
+            await self._first_certificate(self._identity)
+        self._readiness.done(Step.CERTIFICATE)
+        try:
+            await self._rpc.start(settings.listen_host, settings.listen_port)
+        except ListenError as error:
+            raise UserError(str(error), "choose another with --listen") from error
+        self._readiness.done(Step.LISTENING)
 
     @staticmethod
     async def _first_certificate(identity: RemotelySigned) -> None:
@@ -283,15 +306,20 @@ class Daemon:
                 self._refresher.request()
             self._analysis.apply(change)
             self._analyser.request()
+            self._readiness.done(Step.CONFIGURATION)
 
     def _diagnostics(self) -> tuple[Diagnostic, ...]:
         return (*self._source.diagnostics, *self._analysis.diagnostics(self._source.located))
 
-    def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey]) -> None:
+    def _take_in(self, observed: Sequence[Observed], objects: Sequence[ResourceKey], timing: Timing) -> None:
         self._want_keys()
+        self._refreshes.refreshed(timing, objects)
         concerned = self._catalog.take_in(observed)
-        if objects:
-            self._delivery.changed(self._db.revision, objects, concerned)
+        self._delivery.changed(self._db.revision, objects, concerned, timing)
+        _log.debug(
+            "revision %d: %d objects have changed, which concerns %d proxies and agents; computed in %.3f s",
+            *(self._db.revision, len(objects), len(concerned), timing.ended - timing.began),
+        )
 
     def _want_keys(self) -> None:
         """Tell which key sets are wanted, if that has changed."""
@@ -306,8 +334,22 @@ class Daemon:
 
     def _report_health(self, key: ResourceKey, reason: str) -> None:
         if self._store.report_health(key, reason):
-            _log.info("%s is %s", key, reason or "healthy")
+            _log.info("%s is %s", key, reason or "healthy", extra=fields(workload=str(key)))
             self._refresher.request()
+
+    def _tell_issued(self, issued: Issuance) -> None:
+        self._certified.issued()
+        caller = issued.caller
+        _log.info(
+            "certificate for %s (%s), by %s, until %s",
+            caller.identity,
+            caller.workload,
+            caller.proof,
+            issued.expires,
+            extra=fields(
+                identity=str(caller.identity), workload=caller.workload, serial=f"{issued.serial:x}"
+            ),
+        )
 
     def _subject_for(self, identity: SpiffeId, name: str) -> Subject:
         """The telemetry in a workload's certificate: what is registered, not what anybody claims."""
@@ -328,6 +370,10 @@ def _valid_trust_domain(name: str) -> str:
         ) from None
 
 
+def _warn(words: str, about: dict[str, Any]) -> None:
+    _log.warning("%s", words, extra=about)
+
+
 def _handed_in(descriptor: int) -> socket.socket:
     try:
         return socket.socket(fileno=descriptor)
@@ -340,17 +386,6 @@ def _handed_in(descriptor: int) -> socket.socket:
 def _lifetimes(settings: Settings) -> Lifetimes:
     longest = timedelta(seconds=settings.certificate_ttl_seconds)
     return Lifetimes(default=longest, maximum=longest)
-
-
-def _log_issuance(issued: Issuance) -> None:
-    caller = issued.caller
-    _log.info(
-        "certificate for %s (%s), by %s, until %s",
-        caller.identity,
-        caller.workload,
-        caller.proof,
-        issued.expires,
-    )
 
 
 def _served_as(trust_domain: str, names: Iterable[str]) -> ServedAs:

@@ -13,7 +13,7 @@ Three facts carry it:
    whichever member it was entered by.
 """
 
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import dropwhile
@@ -41,7 +41,9 @@ class Graph:
 
     def __init__(self, max_nesting: int = MAX_NESTING) -> None:
         self.revision = 0
-        self.runs = 0  # of queries, since the beginning: what all changes together cost
+        self.runs: Counter[str] = (
+            Counter()
+        )  # of queries by name, since the beginning: what all changes together cost
         self._tables: defaultdict[Definition, dict[Any, Node]] = defaultdict(dict)
         self._due: OrderedDict[Node, None] = OrderedDict()  # observed, and stale or new
         self._orphans: dict[Node, None] = {}  # lost a reader or an observer, or never had one
@@ -175,7 +177,7 @@ class Graph:
         frame.verifying, frame.restart, frame.running = False, False, True
         outer, self._frame = self._frame, frame
         self._nesting += 1
-        self.runs += 1
+        self.runs[node.definition.name] += 1
         try:
             value = node.definition.function(self, *node.key)
         except Exception as error:  # noqa: BLE001 - whatever a query raises is remembered as its value

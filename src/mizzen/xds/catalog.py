@@ -63,9 +63,15 @@ class Events(Protocol):
     """
 
     def pushed(
-        self, session: ProxySession, type_url: str, revision: int, names: Sequence[str], size_bytes: int
+        self,
+        session: ProxySession,
+        type_url: str,
+        revision: int,
+        names: Sequence[str],
+        size_bytes: int,
+        seconds: float,
     ) -> None:
-        """A response is about to be written; `names` holds removed ones too."""
+        """A response was made, which took so long, and is about to be written; `names` holds removed ones too."""
 
     def acked(self, session: ProxySession, type_url: str, revision: int) -> None: ...
 

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mizzen.logs import fields
 from mizzen.proto.api import DeltaDiscoveryRequest
-from mizzen.xds import encoding, rollout
+from mizzen.xds import encoding, isolation, rollout
 from mizzen.xds.catalog import Events, ProxySession
 from mizzen.xds.difference import Differences
 from mizzen.xds.names import NamePool
@@ -103,11 +104,17 @@ class Delivery:
         if request.HasField("error_detail"):
             error = request.error_detail.message
             culprit = subscription.nacked(error)
-            _log.info("%s refused %s: %s", self._session.name, type_url, error)
+            about = fields(proxy=self._session.name, type=type_url)
+            _log.info(
+                "%s refused %s: %s", self._session.name, type_url, isolation.in_short(error), extra=about
+            )
             if culprit is not None:
                 self._events.rejected(self._session, type_url, culprit.name, culprit.version, error)
         else:
             recovered = subscription.acked()
+            if _log.isEnabledFor(logging.DEBUG):
+                about = fields(proxy=self._session.name, type=type_url, nonce=response.nonce)
+                _log.debug("%s has taken %s", self._session.name, type_url, extra=about)
             self._events.acked(self._session, type_url, response.revision)
             self._tell_recovered(subscription, recovered)
 

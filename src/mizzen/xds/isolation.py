@@ -4,6 +4,7 @@ What Envoy's words mention is tried one by one, the rest together; where they me
 The words only choose the order: a resource is the culprit when it is refused alone.
 """
 
+import re
 from collections.abc import Sequence
 
 Group = frozenset[str]
@@ -22,3 +23,12 @@ def split(names: Sequence[str], error: str) -> tuple[Group, ...]:
         return frozenset(names[:middle]), frozenset(names[middle:])
     rest = frozenset(names).difference(suspects)
     return (*(frozenset({name}) for name in suspects), *([rest] if rest else ()))
+
+
+def in_short(error: str) -> str:
+    """Envoy's words without the resource itself, which it may put before them: hundreds of lines, perhaps with secrets."""
+    return _DUMP.sub("", error)
+
+
+# Protobuf marks what is printed to be read by people alone ("goo.gle/debugonly", "goo.gle/debugstr").
+_DUMP = re.compile(r"goo\.gle/debug\w*\s.*?\n: ", re.DOTALL)

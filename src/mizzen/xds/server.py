@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
+from mizzen.logs import fields
 from mizzen.proto.api import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from mizzen.rpc.admission import ANONYMOUS, Admission, Limits, Pace, Shed, untold
 from mizzen.rpc.server import Peer, disconnect, peer_of, send, send_now
@@ -49,8 +51,14 @@ class DiscoveryService:
     """Serves what `catalog` says to whom it lets in, and tells `events` what became of it."""
 
     def __init__(
-        self, catalog: Catalog, events: Events, limits: DiscoveryLimits | None = None, shed: Shed = untold
+        self,
+        catalog: Catalog,
+        events: Events,
+        limits: DiscoveryLimits | None = None,
+        shed: Shed = untold,
+        queued: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
+        """`queued` is told how long each proxy waited for its turn."""
         self._catalog = catalog
         self._events = events
         self._limits = limits or DiscoveryLimits()
@@ -58,7 +66,7 @@ class DiscoveryService:
         self._shed = shed
         self._admission = Admission("streams", self._limits.streams, shed)
         self._streams: Counter[str] = Counter()  # by proxy
-        self._turns: Turns = Turns(self._limits.long_turns)
+        self._turns: Turns = Turns(self._limits.long_turns, waited=queued)
         self._conversations: set[_Conversation] = set()
 
     def __mapping__(self) -> dict[str, Handler]:
@@ -120,7 +128,8 @@ class DiscoveryService:
         try:
             self._catalog.authenticate(peer)
         except Rejected as rejected:
-            _log.warning("refused %s: %s", peer.address, rejected.reason)
+            about = fields(peer=str(peer.address), reason=rejected.reason)
+            _log.warning("refused %s: %s", peer.address, rejected.reason, extra=about)
             raise _answer(rejected) from None
 
     def _connect(self, peer: Peer, first: DeltaDiscoveryRequest) -> ProxySession:
@@ -135,7 +144,8 @@ class DiscoveryService:
         try:
             return self._catalog.connect(peer, node)
         except Rejected as rejected:
-            _log.warning("refused %r from %s: %s", node.id, peer.address, rejected.reason)
+            about = fields(node=node.id, peer=str(peer.address), reason=rejected.reason)
+            _log.warning("refused %r from %s: %s", node.id, peer.address, rejected.reason, extra=about)
             raise _answer(rejected) from None
 
 
@@ -234,23 +244,33 @@ class _Conversation:
         if self._long_send is not None:  # it is not done: it asks for a turn when it is
             return
         try:
-            response = self.delivery.next(self.session.snapshot(), self._loop.time())
+            began = self._loop.time()
+            response = self.delivery.next(self.session.snapshot(), began)
             if response is None:
                 self._set_alarm()
             else:
-                self._send(response)
+                self._send(response, began)
         except Exception as error:  # noqa: BLE001  it ends this stream, and nobody else's turn
             self._fail(error)
 
-    def _send(self, response: Response) -> None:
+    def _send(self, response: Response, began: float) -> None:
         data = encoded(response)
         draft = response.draft
         names = (*(resource.name for resource in draft.resources), *draft.removed)
-        self._events.pushed(self.session, response.type_url, response.revision, names, len(data))
+        seconds = self._loop.time() - began
+        self._events.pushed(self.session, response.type_url, response.revision, names, len(data), seconds)
+        if _log.isEnabledFor(logging.DEBUG):
+            self._log_push(response, len(data))
         if send_now(self._stream, data):
             self.wake()  # for what else there may be, behind all who wait
         else:
             self._long_send = self._loop.create_task(self._send_slowly(data))
+
+    def _log_push(self, response: Response, size_bytes: int) -> None:
+        name, kind, revision, draft = self.session.name, response.type_url, response.revision, response.draft
+        about = fields(proxy=name, type=kind, revision=revision, bytes=size_bytes, nonce=response.nonce)
+        words = "%s is sent %d and loses %d of %s, of revision %d"
+        _log.debug(words, name, len(draft.resources), len(draft.removed), kind, revision, extra=about)
 
     async def _send_slowly(self, data: bytes) -> None:
         try:
@@ -258,7 +278,9 @@ class _Conversation:
                 await send(self._stream, data)
         except TimeoutError:
             seconds = self._limits.write_seconds
-            _log.warning("disconnecting %s: it did not read for %g seconds", self.session.name, seconds)
+            name = self.session.name
+            about = fields(proxy=name, seconds=seconds)
+            _log.warning("disconnecting %s: it did not read for %g seconds", name, seconds, extra=about)
             self._shed("connections", "unread")
             disconnect(self._stream)
         except Exception as error:  # noqa: BLE001  it ends this stream

@@ -29,15 +29,18 @@ class Turns:
         long_turns: int = 8,
         patience_seconds: float = 0.05,
         clock: Callable[[], float] = time.monotonic,
+        waited: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        self._queue: OrderedDict[Taker, None] = OrderedDict()
+        """`waited` is told how long each waited for its turn."""
+        self._queue: OrderedDict[Taker, float] = OrderedDict()  # since when
         self._scheduled = False
         self._clock = clock
+        self._waited = waited
         self._free = asyncio.Semaphore(long_turns)
         self._patience_seconds = patience_seconds
 
     def want(self, taker: Taker) -> None:
-        self._queue[taker] = None
+        self._queue.setdefault(taker, self._clock())
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._give)
@@ -50,10 +53,13 @@ class Turns:
         return len(self._queue)
 
     def _give(self) -> None:
-        ends = self._clock() + _SLICE_SECONDS
-        while self._queue and self._clock() < ends:
-            taker, _ = self._queue.popitem(last=False)
+        now = self._clock()
+        ends = now + _SLICE_SECONDS
+        while self._queue and now < ends:
+            taker, since = self._queue.popitem(last=False)
+            self._waited(now - since)
             taker.take_turn()
+            now = self._clock()
         self._scheduled = bool(self._queue)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._give)

@@ -14,6 +14,7 @@ from mizzen.admin.patience import AdminLimits
 from mizzen.admin.schema import MeshName, MeshStatus, ScrapeTarget, ServiceAddress
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
+from mizzen.logs import LogLevels
 from tests.support.discovery import until
 from tests.support.mesh_status import bookinfo_status
 
@@ -123,11 +124,64 @@ async def test_a_proxys_configuration_is_for_the_socket_alone(server, client, tm
         assert await client.status(f"/api/v1/proxies/bookinfo/{proxy}/config") == 403
 
 
+async def test_the_levels_of_the_log_are_changed_through_the_socket_alone(source, tmp_path, caplog):
+    levels = LogLevels(("left", "right"), {"right": "warn"})
+    levels.reset()
+    server = AdminServer(source, CollectorRegistry(), logs=levels)
+    path, wanted = "/api/v1/log-levels", {"levels": {"left": "debug"}}
+    host, port = await server.listen_tcp("127.0.0.1", 0)
+    await server.listen_unix(tmp_path / "admin.sock")
+    connector = aiohttp.UnixConnector(str(tmp_path / "admin.sock"))
+    async with aiohttp.ClientSession() as public, aiohttp.ClientSession(connector=connector) as owner:
+        for method in ("PUT", "DELETE"):
+            async with public.request(method, f"http://{host}:{port}{path}", json=wanted) as response:
+                assert response.status == 403
+        async with public.get(f"http://{host}:{port}{path}") as response:
+            assert await response.json() == {"levels": {"left": "info", "right": "warn"}}
+
+        async def ask(method, body=None):
+            async with owner.request(method, f"http://localhost{path}", data=body) as response:
+                return response.status, await response.json()
+
+        assert await ask("PUT", msgspec.json.encode(wanted)) == (
+            200,
+            {"levels": {"left": "debug", "right": "warn"}},
+        )
+        assert "log levels are now {'left': 'debug', 'right': 'warn'}" in caplog.text
+        for body, words in (
+            (b'{"levels": {"up": "debug"}}', "there is no scope 'up': these are: left, right, all"),
+            (b'{"levels": {"left": 7}}', "Expected `str`, got `int`"),
+            (b"nonsense", "malformed"),
+            (b"x" * 20_000, "Maximum request body size"),
+        ):
+            status, answer = await ask("PUT", body)
+            assert status in (400, 413)
+            assert words in answer["error"]
+        assert await ask("DELETE") == (200, {"levels": {"left": "info", "right": "warn"}})
+    await server.close()
+
+
 async def test_metrics_and_health(client):
     async with client.get("/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=")
         assert "mizzen_pushes_total 3.0" in await response.text()
-    assert await client.status("/healthz") == 200
+    for path, words in (("/healthz", "ok\n"), ("/healthz/live", "ok\n"), ("/healthz/ready", "ready\n")):
+        async with client.get(path) as response:
+            assert (response.status, await response.text()) == (200, words)
+
+
+async def test_who_is_not_ready_says_why_and_is_alive(source, tmp_path):
+    missing = ["no configuration", "no CA"]
+    server = AdminServer(source, CollectorRegistry(), missing=lambda: missing)
+    host, port = await server.listen_tcp("127.0.0.1", 0)
+    async with aiohttp.ClientSession() as session:
+        client = Client(session, f"http://{host}:{port}")
+        async with client.get("/healthz/ready") as response:
+            assert (response.status, await response.text()) == (503, "not ready: no configuration; no CA\n")
+        assert await client.status("/healthz/live") == 200
+        missing.clear()
+        assert await client.status("/healthz/ready") == 200
+    await server.close()
 
 
 async def test_the_console_comes_whole_and_from_here_alone(client):

@@ -1,6 +1,7 @@
 """`python -m mizzen.daemon`: what the user can mend is one line on stderr and exit status 1, never a traceback."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from mizzen.cli.main import run
 from mizzen.daemon.__main__ import main
 
 CONFIG = """
@@ -83,6 +85,43 @@ async def test_it_says_ready_serves_and_ends_well(options, tmp_path):
         f"another daemon runs on the state folder {tmp_path / 'state'}: "
         "stop it, or choose another with --state-dir"
     )
+
+
+async def test_its_log_for_machines_changes_its_levels_while_it_runs(options, tmp_path, capsys):
+    options |= {"--log-format": "json", "--log-level": "admin:warn"}
+    socket_option = ["--socket", str(tmp_path / "state" / "admin.sock")]
+
+    async def log(*words):
+        assert await asyncio.to_thread(run, ["log", *socket_option, "--json", *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    async with started(options) as process, asyncio.timeout(60):
+        assert await process.stdout.readline() == b"ready\n"
+        at_start = {"admin": "warn", "ca": "info", "daemon": "info", "rpc": "info", "xds": "info"}
+        assert await log() == at_start
+        assert await log("--level", "xds:debug,ca:none") == {**at_start, "xds": "debug", "ca": "none"}
+        assert await asyncio.to_thread(run, ["log", *socket_option, "--level", "sdx:debug"]) == 1
+        said = capsys.readouterr().err
+        assert said == "mizzen: there is no scope 'sdx': these are: admin, ca, daemon, rpc, xds, all\n"
+        assert await log("--reset") == at_start
+        process.send_signal(signal.SIGTERM)
+        _, err = await process.communicate()
+    lines = [json.loads(line) for line in err.decode().splitlines()]
+    assert [line["msg"] for line in lines if line["scope"] == "admin"][-1] == f"log levels are now {at_start}"
+    assert {"time", "level", "scope", "msg"} <= lines[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("loud", "there is no level 'loud': these are: debug, info, warn, error, fatal, none"),
+        ("sdx:debug", "there is no scope 'sdx': these are: admin, ca, daemon, rpc, xds, all"),
+        ("xds:", "'xds:' is not SCOPE:LEVEL: such as xds:debug,ca:warn, or debug for all"),
+    ],
+)
+def test_levels_that_there_are_not(options, text, said, capsys):
+    options["--log-level"] = text
+    assert refusal(options, capsys) == said
 
 
 async def test_a_missing_folder(options):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from mizzen.config.decode import decode
-from mizzen.daemon.refresher import LONGEST_REST_SECONDS, SLICE_SECONDS, Refresher
+from mizzen.daemon.refresher import LONGEST_REST_SECONDS, SLICE_SECONDS, Refresher, Timing
 from mizzen.daemon.store import Store
 from mizzen.derive.inputs import RESOURCES
 from mizzen.derive.workloads import workload_key
@@ -36,6 +36,7 @@ class World:
         self.rested = asyncio.Event()
         self.yields = 0
         self.taken: list[tuple[int, tuple]] = []
+        self.timings: list[Timing] = []
         self.store = Store(Database())
         self.refresher = Refresher(self.store, self._take_in, lambda: self.now, self._rest)
 
@@ -48,7 +49,8 @@ class World:
         self.weight = weight
         self.store.db.observe(weight)
 
-    def _take_in(self, observed, objects):
+    def _take_in(self, observed, objects, timing):
+        self.timings.append(timing)
         self.taken.append((self.store.db.value(self.weight), objects))
 
     async def _rest(self, seconds):
@@ -150,3 +152,15 @@ async def test_what_arrives_during_a_refresh_belongs_to_the_next(world):
         world.rested.set()
         await world.turns()
         assert world.taken == [(1, (KEY,)), (2, (KEY,))]
+
+
+async def test_it_tells_how_long_changes_waited_and_how_long_it_took(world):
+    world.work_seconds = 0.25
+    async with world.running():
+        world.change(1)
+        await world.turns()
+        world.change(2)
+        world.now += 1.0
+        world.rested.set()
+        await world.turns()
+    assert world.timings == [Timing(0.0, 0.0, 0.25), Timing(0.25, 1.25, 1.5)]

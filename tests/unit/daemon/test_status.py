@@ -11,7 +11,9 @@ from mizzen.config.decode import decode
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Location
 from mizzen.daemon.catalog import MeshCatalog
-from mizzen.daemon.delivery import DeliveryLog, DeliveryMetrics
+from mizzen.daemon.delivery import DeliveryLog
+from mizzen.daemon.metrics import DeliveryMetrics
+from mizzen.daemon.refresher import Timing
 from mizzen.daemon.status import DaemonStatus, Sources
 from mizzen.daemon.store import Store
 from mizzen.derive.workloads import workload_key
@@ -61,7 +63,7 @@ class World:
         self.sync = []
         self.load(CONFIG)
         self.catalog = MeshCatalog(self.db)
-        self.delivery = DeliveryLog(lambda: 50.0, DeliveryMetrics(CollectorRegistry()), lambda _: None)
+        self.delivery = DeliveryLog(lambda: 50.0, DeliveryMetrics(CollectorRegistry()), lambda *_: None)
         self.status = DaemonStatus(
             db=self.db,
             catalog=self.catalog,
@@ -173,7 +175,9 @@ def test_diagnostics_are_shown_with_their_place_and_advice(world):
 
 def test_changes_are_shown_the_newest_first(world):
     for revision in (7, 8):
-        world.delivery.changed(revision, [workload_key("shop", "cart-0")], [world.session])
+        world.delivery.changed(
+            revision, [workload_key("shop", "cart-0")], [world.session], Timing(0.0, 0.0, 0.0)
+        )
     shown = world.status.status().changes
     assert [(one.revision, one.objects, one.proxies) for one in shown] == [
         (8, ("WorkloadEntry shop/cart-0",), {"shop/cart-0": "pending"}),
