@@ -40,6 +40,7 @@ MESSAGES = {
     "Secret": _TRANSPORT_SOCKETS + "tls.v3.Secret",
     # parts of them
     "AccessLog": "envoy.config.accesslog.v3.AccessLog",
+    "AccessLogFilter": "envoy.config.accesslog.v3.AccessLogFilter",
     "Address": "envoy.config.core.v3.Address",
     "ConfigSource": "envoy.config.core.v3.ConfigSource",
     "DataSource": "envoy.config.core.v3.DataSource",

@@ -13,7 +13,7 @@ from mizzen.config.types.telemetry import IstioMetric
 from mizzen.derive.telemetry import METRIC_NAMES, MetricChange
 from mizzen.model import short_labels
 from mizzen.model.subject import pattern_of
-from mizzen.proto.api import AccessLog, HeaderMatcher, StatsAccessLog
+from mizzen.proto.api import AccessLog, AccessLogFilter, ExpressionFilter, StatsAccessLog
 from mizzen.translate.built import pack
 from mizzen.translate.filter_order import GRPC_STATS
 
@@ -156,12 +156,15 @@ def http_metrics(labels: Labels, changes: Changes) -> list[AccessLog]:
     http = {"response_code": "%RESPONSE_CODE%", "response_flags": "%RESPONSE_FLAGS%"}
     grpc = {**http, "request_protocol": "grpc", "grpc_response_status": "%GRPC_STATUS_NUMBER%"}
     http["request_protocol"] = "http"
-    plain = _stats_log([_stat(metric, labels, http, changes) for metric in _OF_REQUESTS])
-    calls = _stats_log([_stat(metric, labels, grpc, changes) for metric in (*_OF_REQUESTS, *_OF_CALLS)])
     found = []
-    for log, is_grpc in ((plain, False), (calls, True)):
+    for metrics, measured, which in (
+        (_OF_REQUESTS, http, _NOT_GRPC),
+        (_OF_REQUESTS, grpc, _GRPC),
+        (_OF_MESSAGES, grpc, _UNARY),
+    ):
+        log = _stats_log([_stat(metric, labels, measured, changes) for metric in metrics])
         if log is not None:
-            log.filter.header_filter.header.MergeFrom(_content_type(is_grpc=is_grpc))
+            log.filter.CopyFrom(AccessLogFilter(**which))
             found.append(log)
     return found
 
@@ -173,7 +176,7 @@ def stream_metrics(labels: Labels, changes: Changes) -> list[AccessLog]:
     for metrics, moment in ((_OF_OPENED, "TcpUpstreamConnected"), (_OF_CLOSED, "TcpConnectionEnd")):
         log = _stats_log([_stat(metric, labels, tcp, changes) for metric in metrics])
         if log is not None:
-            log.filter.log_type_filter.MergeFrom(type(log.filter.log_type_filter)(types=[moment]))
+            log.filter.CopyFrom(AccessLogFilter(log_type_filter={"types": [moment]}))
             found.append(log)
     return found
 
@@ -203,16 +206,14 @@ def denied_metrics() -> AccessLog:
 
 _COUNTERS, _HISTOGRAMS = "counters", "histograms"
 _ONE = {"value_fixed": {"value": 1}}
-# What the filter of gRPC leaves: "2,1" for two messages of the request and one of the response.
-_MESSAGES = f"filter_state['{GRPC_STATS}']"
 # Metric -> the list of the logger's settings that it stands in, and how it is measured.
 _MEASURED: Mapping[IstioMetric, tuple[str, Mapping[str, Any]]] = {
     IstioMetric.REQUEST_COUNT: (_COUNTERS, _ONE),
     IstioMetric.REQUEST_DURATION: (_HISTOGRAMS, {"unit": "Milliseconds", "value_format": "%DURATION%"}),
     IstioMetric.REQUEST_SIZE: (_HISTOGRAMS, {"unit": "Bytes", "value_format": "%BYTES_RECEIVED%"}),
     IstioMetric.RESPONSE_SIZE: (_HISTOGRAMS, {"unit": "Bytes", "value_format": "%BYTES_SENT%"}),
-    IstioMetric.GRPC_REQUEST_MESSAGES: (_COUNTERS, {"value_format": _extracted(_MESSAGES, "([0-9]+),.*")}),
-    IstioMetric.GRPC_RESPONSE_MESSAGES: (_COUNTERS, {"value_format": _extracted(_MESSAGES, ".*,([0-9]+)")}),
+    IstioMetric.GRPC_REQUEST_MESSAGES: (_COUNTERS, _ONE),
+    IstioMetric.GRPC_RESPONSE_MESSAGES: (_COUNTERS, _ONE),
     IstioMetric.TCP_OPENED_CONNECTIONS: (_COUNTERS, _ONE),
     IstioMetric.TCP_CLOSED_CONNECTIONS: (_COUNTERS, _ONE),
     IstioMetric.TCP_SENT_BYTES: (_COUNTERS, {"value_format": "%BYTES_SENT%"}),
@@ -224,7 +225,7 @@ _OF_REQUESTS = (
     IstioMetric.REQUEST_SIZE,
     IstioMetric.RESPONSE_SIZE,
 )
-_OF_CALLS = (IstioMetric.GRPC_REQUEST_MESSAGES, IstioMetric.GRPC_RESPONSE_MESSAGES)
+_OF_MESSAGES = (IstioMetric.GRPC_REQUEST_MESSAGES, IstioMetric.GRPC_RESPONSE_MESSAGES)
 _OF_OPENED = (IstioMetric.TCP_OPENED_CONNECTIONS,)
 _OF_CLOSED = (
     IstioMetric.TCP_CLOSED_CONNECTIONS,
@@ -270,9 +271,27 @@ def _stats_log(stats: list[_Stat | None]) -> AccessLog | None:
     return AccessLog(name="envoy.access_loggers.stats", typed_config=pack(config))
 
 
-def _content_type(*, is_grpc: bool) -> HeaderMatcher:
-    """Whether a request is a gRPC call. A request without a content type is none."""
-    header: dict[str, Any] = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
-    if not is_grpc:
-        header |= {"invert_match": True, "treat_missing_header_as_empty": True}
-    return HeaderMatcher(**header)
+_CONTENT_TYPE: dict[str, Any] = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+_GRPC: dict[str, Any] = {"header_filter": {"header": _CONTENT_TYPE}}
+# A request without a content type is no call.
+_NOT_GRPC: dict[str, Any] = {
+    "header_filter": {
+        "header": {**_CONTENT_TYPE, "invert_match": True, "treat_missing_header_as_empty": True}
+    }
+}
+# FIXME: messages of streaming calls are not counted. Envoy's filter leaves the numbers as bytes ("2,1": two of the request, one of the
+# response), and neither a format string nor its CEL makes numbers of them: they can only be compared.
+_ONE_EACH_WAY = f"filter_state['{GRPC_STATS}'] == b'1,1'"
+_UNARY: dict[str, Any] = {
+    "and_filter": {
+        "filters": [
+            _GRPC,
+            {
+                "extension_filter": {
+                    "name": "envoy.access_loggers.extension_filters.cel",
+                    "typed_config": pack(ExpressionFilter(expression=_ONE_EACH_WAY)),
+                }
+            },
+        ]
+    }
+}

@@ -8,7 +8,7 @@ from mizzen.derive.telemetry import Observed, Side, observed
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
 from mizzen.model.service import ServiceRef
-from mizzen.proto.api import AccessLog, HttpConnectionManager
+from mizzen.proto.api import AccessLog, AccessLogFilter, HttpConnectionManager
 from mizzen.translate.built import encode
 from mizzen.translate.telemetry.access_logs import access_logs
 from mizzen.translate.telemetry.metrics import (
@@ -76,11 +76,10 @@ def _reporting(db: Database, seen: Observed, labels: Labels) -> Reporting:
 
 def at_the_end(log: AccessLog) -> AccessLog:
     """Lines are for what has ended: metrics want to hear of beginnings, too."""
-    ended = {"log_type_filter": {"types": ["TcpConnectionEnd"]}}
+    ended = AccessLogFilter(log_type_filter={"types": ["TcpConnectionEnd"]})
     if log.HasField("filter"):
-        log.filter.CopyFrom(type(log.filter)(and_filter={"filters": [ended, log.filter]}))
-    else:
-        log.filter.CopyFrom(type(log.filter)(**ended))
+        ended = AccessLogFilter(and_filter={"filters": [ended, log.filter]})
+    log.filter.CopyFrom(ended)
     return log
 
 
