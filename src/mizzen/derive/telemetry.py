@@ -26,6 +26,7 @@ from mizzen.config.types.telemetry import (
     Tracing,
     TracingSelector,
 )
+from mizzen.config.validation.cel import as_text, problem_for_envoy
 from mizzen.derive.attachment import Attachment
 from mizzen.derive.authentication import age
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
@@ -175,8 +176,10 @@ def _meant(match: MetricSelector) -> tuple[IstioMetric, ...]:
 
 def _changed(change: MetricChange, override: MetricsOverrides) -> MetricChange:
     tags = {
-        name: "" if tag.operation is TagOperation.REMOVE else tag.value
+        name: "" if tag.operation is TagOperation.REMOVE else as_text(tag.value)
         for name, tag in override.tag_overrides.items()
+        # Envoy would refuse the whole listener for what it does not understand. Validation warns of it.
+        if tag.operation is TagOperation.REMOVE or not problem_for_envoy(as_text(tag.value))
     }
     disabled = change.disabled if override.disabled is None else override.disabled
     return MetricChange(disabled, FrozenMap({**change.tags, **tags}))

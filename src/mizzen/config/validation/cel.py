@@ -38,6 +38,66 @@ def problem_of(text: str) -> str:
     return _Reader().read(text)
 
 
+def problem_for_envoy(text: str) -> str:
+    """Why Envoy would refuse what it is in, a whole listener, "" where it would not.
+
+    Envoy knows the functions of the language but `string`, and no macros but `has`. (Found by asking Envoy 1.40.)
+    """
+    if problem := problem_of(text):
+        return problem
+    for found in _CALL.finditer(_TEXT.sub("''", text)):
+        if found[1] not in _FUNCTIONS:
+            return f"Envoy has no function {found[1]}"
+    return "Envoy takes )% for the end of the expression" if ")%" in text else ""
+
+
+def as_text(expression: str) -> str:
+    """An expression whose value is wanted as text: Envoy has no `string`, and makes text of each value by itself."""
+    inside = expression.strip().removeprefix("string(")
+    if inside != expression.strip() and inside.endswith(")") and not problem_of(inside[:-1]):
+        return inside[:-1].strip()
+    return expression
+
+
+_TEXT = re.compile(
+    r"""[bBrR]{0,2}(?:'{3}(?:[^\\]|\\.)*?'{3}|"{3}(?:[^\\]|\\.)*?"{3}|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""",
+    re.DOTALL,
+)
+_CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*\(")
+_FUNCTIONS: Final = frozenset(
+    [
+        "bool",
+        "bytes",
+        "contains",
+        "double",
+        "duration",
+        "dyn",
+        "endsWith",
+        "extract",
+        "capture",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getFullYear",
+        "getHours",
+        "getMilliseconds",
+        "getMinutes",
+        "getMonth",
+        "getSeconds",
+        "has",
+        "int",
+        "matches",
+        "size",
+        "startsWith",
+        "timestamp",
+        "type",
+        "uint",
+        "in",
+    ]  # "in (...)": an operator before a group
+)
+
+
 class _Reader:
     """Where in an expression one is: what is open, and whether a value is due."""
 

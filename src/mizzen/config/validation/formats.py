@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from mizzen.config.validation.cel import problem_of
+from mizzen.config.validation.cel import problem_for_envoy
 
 # What each command takes in its parentheses, and whether a length may follow: %COMMAND(parameters):LENGTH%.
 WITHOUT_PARAMETERS: Final = frozenset(
@@ -206,6 +206,16 @@ def format_problem(text: str) -> str:
     return next(_problems(text), "")
 
 
+def log_format_problem(value: object) -> str:
+    """The same for all texts in an access log's format: a line of text, or the members of a JSON object."""
+    if isinstance(value, str):
+        return format_problem(value)
+    members = (
+        value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
+    )
+    return next(filter(None, map(log_format_problem, members)), "")
+
+
 def _problems(text: str) -> Iterator[str]:
     position = text.find("%")
     while position >= 0:
@@ -232,7 +242,7 @@ def _command(name: str, parameters: str | None, length: str | None) -> Iterator[
         yield f"{name} takes no length"
     elif name in _HEADERS and parameters and parameters.count("?") > 1:
         yield f"{name} takes one alternative header"
-    elif name == "CEL" and parameters and (problem := problem_of(parameters)):
+    elif name == "CEL" and parameters and (problem := problem_for_envoy(parameters)):
         yield f"{parameters} is no CEL expression: {problem}"
     elif (form := _FORMS.get(name)) and parameters is not None and form.fullmatch(parameters) is None:
         yield f'{name} has no parameter "{parameters}"'

@@ -6,7 +6,8 @@ from typing import Final
 from mizzen.config.resource import Path
 from mizzen.config.types.providers import ExtensionProvider
 from mizzen.config.validation import hosts, ports, rules, urls
-from mizzen.config.validation.rules import Findings, camel, invalid
+from mizzen.config.validation.formats import log_format_problem
+from mizzen.config.validation.rules import Findings, camel, invalid, questionable
 
 _WITHOUT_SERVICE: Final = ("prometheus", "stackdriver", "envoy_file_access_log")
 _WITH_SERVICE: Final = (
@@ -54,8 +55,26 @@ def _provider(provider: ExtensionProvider, path: Path) -> Findings:
         )
     if provider.lightstep and not provider.lightstep.access_token.reveal():
         yield invalid((*path, "lightstep"), "there is no access token", "add accessToken")
+    yield from _log_formats(provider, path)
     if provider.opentelemetry:
         yield from rules.at_most_one(provider.opentelemetry, ("http", "grpc"), (*path, "opentelemetry"))
+
+
+def _log_formats(provider: ExtensionProvider, path: Path) -> Findings:
+    """An access log with a format that Envoy does not know is not written."""
+    for settings, field in (
+        (provider.envoy_file_access_log, "envoyFileAccessLog"),
+        (provider.envoy_otel_als, "envoyOtelAls"),
+    ):
+        if settings is None or settings.log_format is None:
+            continue
+        for member in ("text", "labels"):
+            if problem := log_format_problem(getattr(settings.log_format, member)):
+                yield questionable(
+                    (*path, field, "logFormat", member),
+                    f"{problem}: this access log is not written",
+                    "see Envoy's access log format",
+                )
 
 
 def service(text: str, path: Path) -> Findings:

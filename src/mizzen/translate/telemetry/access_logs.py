@@ -16,6 +16,8 @@ from mizzen.config.types.providers import (
     EnvoyTcpGrpcV3LogProvider,
     ExtensionProvider,
 )
+from mizzen.config.validation.cel import problem_for_envoy
+from mizzen.config.validation.formats import log_format_problem
 from mizzen.derive.mesh import mesh_config
 from mizzen.derive.providers import STDOUT, extension_provider, provider_service
 from mizzen.derive.telemetry import LogOutput, Observed
@@ -75,7 +77,9 @@ def access_logs(db: Database, observed: Observed, *, http: bool) -> list[AccessL
     """The logs of one side of a workload's requests (`http`) or connections."""
     if observed.logs is None:
         return _mesh_logs(mesh_config(db))
-    found = ((output, _log(db, output, http=http)) for output in observed.logs)
+    # Envoy would refuse the whole listener for what it does not understand. Validation warns of it.
+    usable = (one for one in observed.logs if not (one.expression and problem_for_envoy(one.expression)))
+    found = ((output, _log(db, output, http=http)) for output in usable)
     return [_where(log, output.expression) for output, log in found if log is not None]
 
 
@@ -99,10 +103,14 @@ def _where(log: AccessLog, expression: str) -> AccessLog:
 
 
 def _log(db: Database, output: LogOutput, *, http: bool) -> AccessLog | None:
-    """None where there is no such provider, where it is none of access logs or of the other kind of traffic, or where its
-    service is not known.
+    """None where there is no such provider, where it is none of access logs or of the other kind of traffic, where its service is
+    not known, or where Envoy would not understand its format.
     """
     provider = extension_provider(db, output.provider) or ExtensionProvider()
+    settings = provider.envoy_file_access_log or provider.envoy_otel_als
+    chosen = settings.log_format if settings else None
+    if chosen is not None and (log_format_problem(chosen.text) or log_format_problem(chosen.labels)):
+        return None
     if provider.envoy_file_access_log:
         return _of_file(provider.envoy_file_access_log)
     if provider.envoy_otel_als:

@@ -17,6 +17,7 @@ from mizzen.config.types.providers import (
     ZipkinTracingProvider,
 )
 from mizzen.config.types.telemetry import CustomTag
+from mizzen.config.validation.formats import format_problem
 from mizzen.derive.providers import extension_provider, provider_service
 from mizzen.derive.telemetry import Spans
 from mizzen.incremental import Database
@@ -69,7 +70,8 @@ def _tags(spans: Spans) -> Iterable[dict[str, Any]]:
         for tag, variable in _ISTIO_TAGS.items():
             yield {"tag": tag, "environment": {"name": variable, "default_value": "unknown"}}
     for tag, value in sorted(spans.tags.items()):
-        yield {"tag": tag, **_tag_value(value)}
+        if value.formatter is None or not format_problem(value.formatter.value):
+            yield {"tag": tag, **_tag_value(value)}
 
 
 def _tag_value(tag: CustomTag) -> dict[str, Any]:
