@@ -51,7 +51,9 @@ def objection(expression: str) -> str:
     counter = {"stat": {"name": "x", "tags": [tag]}, "value_fixed": {"value": 1}}
     manager = HttpConnectionManager(
         stat_prefix="x",
-        access_log=[{"name": "stats", "typed_config": pack(StatsAccessLog(stat_prefix="x", counters=[counter]))}],
+        access_log=[
+            {"name": "stats", "typed_config": pack(StatsAccessLog(stat_prefix="x", counters=[counter]))}
+        ],
         route_config={"name": "x"},
         http_filters=[{"name": "router", "typed_config": pack(Router())}],
     )

@@ -147,8 +147,8 @@ def test_every_label_of_a_metric_is_documented():
     logs = [denied_metrics()]
     for labels in (source_labels(), destination_labels(Served(mutual=True))):
         logs += http_metrics(labels, whole)
-    for log in logs:
-        counter = StatsAccessLog.FromString(log.typed_config.value).counters[0]
+    counters = [StatsAccessLog.FromString(log.typed_config.value).counters[0] for log in logs]
+    for counter in (each for each in counters if "messages" not in each.stat.name):
         found = {tag.name for tag in counter.stat.tags}
         assert len(found) > 4, "the counters have labels"
         assert {label for label in found if f"`{label}`" not in page} == set()

@@ -31,6 +31,7 @@ class ScrapeFigures:
     asked: int = 0
     failed: dict[Part, int] = field(default_factory=lambda: dict.fromkeys(Part, 0))
     left_out: int = 0
+    folded: dict[str, int] = field(default_factory=dict)  # metric -> series that were added up in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,12 @@ def exposition_of(figures: AgentFigures) -> bytes:
 def exposition_of_scrapes(figures: ScrapeFigures) -> bytes:
     """The first two are Istio's."""
     failed = {f'{{type="{part.value}"}}': count for part, count in figures.failed.items()}
+    folded = {f'{{metric="{metric}"}}': count for metric, count in sorted(figures.folded.items())}
     families = (
         _Family("counter", "istio_agent_scrapes_total", {"": figures.asked}),
         _Family("counter", "istio_agent_scrape_failures_total", failed),
         _Family("gauge", "mizzen_agent_application_metrics_left_out", {"": figures.left_out}),
+        _Family("gauge", "mizzen_agent_folded_series", folded),
     )
     return _text(iter(families))
 

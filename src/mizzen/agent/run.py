@@ -18,6 +18,7 @@ from mizzen.agent.application_metrics import fetch, host_of
 from mizzen.agent.audit import FOLDER, AuditLog
 from mizzen.agent.bootstrap import bootstrap_text, build_bootstrap, write_bootstrap
 from mizzen.agent.capture import AGENT_MARK, capture
+from mizzen.agent.cardinality import Budget
 from mizzen.agent.certificates import Certificates
 from mizzen.agent.credentials import Credentials
 from mizzen.agent.daemon import Daemon, Daemons
@@ -84,7 +85,13 @@ class Agent:
         ]
         self._envoy_version = ""
         self._scrapes = Scrapes(
-            Sources(self._admin, own_facts(settings), self._own_metrics, _application_of(settings))
+            Sources(
+                self._admin,
+                own_facts(settings),
+                Budget(settings.metric_series),
+                self._own_metrics,
+                _application_of(settings),
+            )
         )
         self._http = HttpServer(
             {

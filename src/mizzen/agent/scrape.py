@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mizzen.agent.application_metrics import TIMEOUT_HEADER, NoMetricsError
+from mizzen.agent.cardinality import Budget
 from mizzen.agent.envoy_admin import AdminError, EnvoyAdmin
 from mizzen.agent.exposition import merge
 from mizzen.agent.http import Request, Response
@@ -46,6 +47,7 @@ class Sources:
 
     envoy: EnvoyAdmin
     own_facts: Mapping[str, str]  # what the proxy's metrics say of its own workload
+    budget: Budget
     agent: Callable[[], bytes]
     application: Fetch | None
 
@@ -83,7 +85,15 @@ class Scrapes:
 
     async def _of_envoy(self) -> bytes:
         exposition = await self._sources.envoy.get("/stats/prometheus")
-        return with_mesh_names(exposition, self._sources.own_facts)
+        found = self._sources.budget.applied(with_mesh_names(exposition, self._sources.own_facts))
+        folded = self._sources.budget.folded
+        for metric in folded.keys() - self.figures.folded.keys():
+            _log.warning(
+                "%s has more series than --metric-series allows: the rest is added up in one, whose labels are other",
+                metric,
+            )
+        self.figures.folded = folded
+        return found
 
     async def _of_agent(self) -> bytes:
         return self._sources.agent()

@@ -98,6 +98,7 @@ class Settings:
     max_connections: int
     application_ports: tuple[int, ...]  # on which the application must listen to be healthy
     application_metrics: ApplicationMetrics | None  # served with the proxy's
+    metric_series: int  # of each of the mesh's metrics, at most
     debug: bool
     log_level: FrozenMap[str, str]
     log_format: str
@@ -334,6 +335,13 @@ def _add_envoy(add: Callable[..., object]) -> None:
     )
     add(
         "--runtime", action="append", type=_label, default=[], metavar="FEATURE=VALUE", help="Envoy's runtime"
+    )
+    add(
+        "--metric-series",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="of each of the mesh's metrics; the rest is added up",
     )
     add("--max-connections", type=int, default=50_000, metavar="N", help="of all callers together")
     add(

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from mizzen.agent.application_metrics import ApplicationMetrics, fetch
+from mizzen.agent.cardinality import Budget
 from mizzen.agent.envoy_admin import EnvoyAdmin
 from mizzen.agent.http import Request
 from mizzen.agent.metrics import Part
@@ -49,7 +50,7 @@ async def scraped(scrapes: Scrapes, request: Request = PROMETHEUS):
 
 async def test_envoys_the_agents_and_the_applications_are_one_answer(envoy):
     async with answering(ok(APPLICATION)) as app:
-        families = await scraped(Scrapes(Sources(envoy.admin, {}, agent, of(app))))
+        families = await scraped(Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app))))
     assert value_of(families, "istio_requests_total", source_app="unknown") == 7
     assert value_of(families, "envoy_server_live") == 1
     assert value_of(families, "mizzen_agent_ready") == 1
@@ -62,7 +63,7 @@ async def test_envoys_the_agents_and_the_applications_are_one_answer(envoy):
 async def test_openmetrics_of_the_application_leaves_the_answer_valid(envoy):
     answer = b'# TYPE shop_orders counter\nshop_orders_total 3.0 # {t="a"} 1.0\n# EOF\n'
     async with answering(ok(answer, "application/openmetrics-text; version=1.0.0")) as app:
-        families = await scraped(Scrapes(Sources(envoy.admin, {}, agent, of(app))))
+        families = await scraped(Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app))))
     assert value_of(families, "shop_orders_total") == 3
     assert value_of(families, "istio_requests_total") == 7
 
@@ -70,7 +71,7 @@ async def test_openmetrics_of_the_application_leaves_the_answer_valid(envoy):
 async def test_what_the_proxy_has_itself_the_application_cannot_replace(envoy):
     answer = b"# TYPE envoy_server_live counter\nenvoy_server_live 9\n# TYPE mizzen_agent_ready gauge\nmizzen_agent_ready 0\n"
     async with answering(ok(answer + APPLICATION)) as app:
-        scrapes = Scrapes(Sources(envoy.admin, {}, agent, of(app)))
+        scrapes = Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app)))
         families = await scraped(scrapes)
     assert value_of(families, "envoy_server_live") == 1
     assert value_of(families, "mizzen_agent_ready") == 1
@@ -81,7 +82,7 @@ async def test_what_the_proxy_has_itself_the_application_cannot_replace(envoy):
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 500 No\r\n\r\n", ok(b"a 1\nno metrics")])
 async def test_an_application_that_fails_is_counted_and_costs_nothing_else(envoy, answer, caplog):
     async with answering(answer) as app:
-        scrapes = Scrapes(Sources(envoy.admin, {}, agent, of(app)))
+        scrapes = Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app)))
         await scraped(scrapes)
         families = await scraped(scrapes)
     assert value_of(families, "istio_requests_total") == 7
@@ -95,7 +96,7 @@ async def test_an_application_that_fails_is_counted_and_costs_nothing_else(envoy
 async def test_an_application_that_hangs_does_not_hide_the_proxy_from_prometheus(envoy):
     request = Request("/stats/prometheus", {"x-prometheus-scrape-timeout-seconds": "1.5"})
     async with answering(ok(APPLICATION), at_once=False) as app:
-        scrapes = Scrapes(Sources(envoy.admin, {}, agent, of(app)))
+        scrapes = Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app)))
         async with asyncio.timeout(1.5):  # as Prometheus does
             families = await scraped(scrapes, request)
     assert b"x-prometheus-scrape-timeout-seconds: 1.2\r\n" in app.heard[0].lower()
@@ -106,7 +107,7 @@ async def test_an_application_that_hangs_does_not_hide_the_proxy_from_prometheus
 async def test_the_application_is_asked_beside_envoy_and_not_after_it(envoy):
     envoy.let.clear()
     async with answering(ok(APPLICATION)) as app:
-        scrape = asyncio.create_task(scraped(Scrapes(Sources(envoy.admin, {}, agent, of(app)))))
+        scrape = asyncio.create_task(scraped(Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app)))))
         await until(lambda: envoy.waiting and app.heard, "both are asked")
         envoy.let.set()
         assert value_of(await scrape, "shop_orders_total") == 3
@@ -115,7 +116,7 @@ async def test_the_application_is_asked_beside_envoy_and_not_after_it(envoy):
 async def test_the_application_is_asked_by_two_at_a_time_and_the_others_lose_only_it(envoy):
     request = Request("/stats/prometheus", {"x-prometheus-scrape-timeout-seconds": "1.5"})
     async with answering(ok(APPLICATION), at_once=False) as app:
-        scrapes = Scrapes(Sources(envoy.admin, {}, agent, of(app)))
+        scrapes = Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app)))
         async with asyncio.timeout(1.5):
             answers = await asyncio.gather(*(scraped(scrapes, request) for _ in range(5)))
         assert app.waiting == 2
@@ -125,7 +126,9 @@ async def test_the_application_is_asked_by_two_at_a_time_and_the_others_lose_onl
 
 async def test_without_envoy_the_rest_is_there_and_nothing_stands_in_for_it(tmp_path):
     async with answering(ok(APPLICATION + b"envoy_server_live 9\nistio_requests_total 9\n")) as app:
-        families = await scraped(Scrapes(Sources(EnvoyAdmin(tmp_path / "none"), {}, agent, of(app))))
+        families = await scraped(
+            Scrapes(Sources(EnvoyAdmin(tmp_path / "none"), {}, Budget(100), agent, of(app)))
+        )
     assert not {"envoy_server_live", "istio_requests_total"} & families.keys()
     assert value_of(families, "istio_agent_scrape_failures_total", type="envoy") == 1
     assert value_of(families, "mizzen_agent_ready") == 1
@@ -136,14 +139,14 @@ async def test_without_the_agents_own_figures_the_rest_is_there(envoy):
     def broken() -> bytes:
         raise OSError("no /proc")
 
-    families = await scraped(Scrapes(Sources(envoy.admin, {}, broken, None)))
+    families = await scraped(Scrapes(Sources(envoy.admin, {}, Budget(100), broken, None)))
     assert value_of(families, "istio_agent_scrape_failures_total", type="agent") == 1
     assert value_of(families, "istio_requests_total") == 7
 
 
 async def test_the_daemon_asks_no_application_and_is_not_counted(envoy):
     async with answering(ok(APPLICATION)) as app:
-        scrapes = Scrapes(Sources(envoy.admin, {}, agent, of(app)))
+        scrapes = Scrapes(Sources(envoy.admin, {}, Budget(100), agent, of(app)))
         response = await scrapes.of_proxy(Request("/stats/proxy"))
         assert app.heard == []
     families = read_strictly(response.body.decode())
