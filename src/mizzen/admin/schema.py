@@ -74,8 +74,9 @@ class Edge(_Document, frozen=True, kw_only=True):
     mutual_tls: bool
     source_principal: str = ""
     destination_principal: str = ""
-    requests_per_second: float = 0.0
+    requests_per_second: float = 0.0  # connections where the protocol is tcp
     errors_per_second: float = 0.0  # 5xx and those that never got an answer
+    mean_milliseconds: float | None = None  # of requests, over the last window; None: there were none
     denied_per_second: float = 0.0  # 403
     requests_total: int = 0
 
@@ -95,6 +96,31 @@ class Denial(_Document, frozen=True, kw_only=True):
     policy: str  # "DENY policy bookinfo/x", or "no ALLOW policy matched (bookinfo/reviews-viewer)"
     requests_total: int
     last_seen: float  # 0: before the daemon began to watch
+
+
+class PlaintextCaller(_Document, frozen=True, kw_only=True):
+    """Somebody who reaches a workload in plaintext."""
+
+    source: str  # "namespace/name" of a workload whose proxy speaks plaintext; empty: whoever has no proxy
+    total: int  # requests and TCP connections
+    last_seen: float  # 0: before the daemon began to watch
+
+
+class WorkloadMutualTls(_Document, frozen=True, kw_only=True):
+    """How one workload is reached, by its own proxy's count of requests and TCP connections."""
+
+    workload: str  # "namespace/name"
+    mode: str  # PeerAuthentication's: PERMISSIVE, STRICT or DISABLE
+    mutual_total: int
+    plaintext_total: int
+    callers: tuple[PlaintextCaller, ...]
+
+
+class MutualTlsReport(_Document, frozen=True, kw_only=True):
+    """GET /api/v1/mutual-tls: who would be refused if STRICT were switched on."""
+
+    since: float  # when the daemon began to watch; proxies count from their own start
+    workloads: tuple[WorkloadMutualTls, ...]
 
 
 class TrafficReport(_Document, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import aiohttp
 
 from mizzen.admin.metrics_text import read_counters
-from mizzen.admin.schema import TrafficReport
-from mizzen.admin.traffic import DENIALS, REQUESTS, AllowPolicies, build_report
+from mizzen.admin.mutual_tls import build_mutual_tls
+from mizzen.admin.schema import MutualTlsReport, TrafficReport
+from mizzen.admin.traffic import COUNTERS, AllowPolicies, build_report
 from mizzen.admin.window import CounterWindow
 from mizzen.http_body import TooLongError, read_at_most
 
@@ -68,6 +69,7 @@ class TrafficScraper:
             self._settings.window_seconds, series_per_target=self._settings.series_per_target
         )
         self._silent: dict[str, _Silence] = {}
+        self._began = now()
         self._asked_at = float("-inf")  # when somebody last asked for a report
 
     async def run(self) -> None:
@@ -121,6 +123,17 @@ class TrafficScraper:
             to_epoch=lambda seen: seen + offset,
         )
 
+    def mutual_tls(self, modes: Mapping[str, str]) -> MutualTlsReport:
+        """Who reaches workloads in plaintext; `modes`: of those that have a proxy, PeerAuthentication's mode."""
+        now = self._monotonic()
+        offset = self._now() - now
+        return build_mutual_tls(
+            self._window.activity(now),
+            since=self._began,
+            modes=modes,
+            to_epoch=lambda seen: seen + offset,
+        )
+
     async def _scrape_target(self, session: aiohttp.ClientSession, name: str, url: str) -> None:
         try:
             text = await self._fetch(session, url)
@@ -129,7 +142,7 @@ class TrafficScraper:
             _drop_frames(error)
             return
         self._silent.pop(name, None)
-        counters = read_counters(text, (REQUESTS, DENIALS), at_most=self._settings.series_per_target)
+        counters = read_counters(text, COUNTERS, at_most=self._settings.series_per_target)
         self._window.observe(name, counters, self._monotonic())
 
     async def _fetch(self, session: aiohttp.ClientSession, url: str) -> str:

@@ -234,6 +234,7 @@ def _api(source: AdminSource) -> list[web.RouteDef]:
         document("status", source.status),
         document("workloads", lambda: {"workloads": source.status().workloads}),
         document("traffic", lambda: source.status().traffic),
+        document("mutual-tls", source.mutual_tls),
         document("diagnostics", lambda: {"diagnostics": source.status().diagnostics}),
         document("changes", lambda: {"changes": source.status().changes}),
         document("names", lambda: {"names": source.names()}),

@@ -3,13 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from mizzen.admin.schema import MeshName, MeshStatus, ProxyStart, ScrapeTarget, ServiceAddress
+from mizzen.admin.schema import (
+    MeshName,
+    MeshStatus,
+    MutualTlsReport,
+    ProxyStart,
+    ScrapeTarget,
+    ServiceAddress,
+)
 
 
 class AdminSource(Protocol):
     """Answers from memory: each call is made for a request, on the event loop, and must not block."""
 
     def status(self) -> MeshStatus: ...
+
+    def mutual_tls(self) -> MutualTlsReport:
+        """Who reaches the mesh's workloads in plaintext."""
+        ...
 
     def names(self) -> Mapping[str, MeshName]:
         """All that DNS knows, whoever may see it."""

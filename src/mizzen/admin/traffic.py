@@ -8,8 +8,14 @@ from mizzen.admin.metrics_text import Series
 from mizzen.admin.schema import Denial, Edge, Split, TrafficReport
 from mizzen.admin.window import Activity
 
+TCP = "tcp"
 REQUESTS = "istio_requests_total"
 DENIALS = "mizzen_denied_requests_total"
+CONNECTIONS = "istio_tcp_connections_opened_total"
+MILLISECONDS = "istio_request_duration_milliseconds_sum"
+TIMED = "istio_request_duration_milliseconds_count"
+COUNTERS = (REQUESTS, CONNECTIONS, DENIALS, TIMED, MILLISECONDS)
+"""What is read of each proxy, the most important first: what finds no room is ignored."""
 
 AllowPolicies = Callable[[str], Sequence[str]]
 """The names ("namespace/name") of the ALLOW policies that select a workload ("namespace/name")."""
@@ -35,12 +41,17 @@ def build_report(
             if _DENIED.fullmatch(one.series.label("response_code_details")):
                 denials.setdefault(_denial_key(one.series), _DenialSum()).add(one)
         elif one.series.label("reporter") == "source":
-            edges.setdefault(_edge_key(one.series), _EdgeSum()).add(one)
-            _add_to_split(splits, one)
+            edge = edges.setdefault(_edge_key(one.series), _EdgeSum())
+            if one.series.name in {TIMED, MILLISECONDS}:
+                edge.time(one)
+            else:
+                edge.add(one)
+            if one.series.name == REQUESTS:
+                _add_to_split(splits, one)
     built = tuple(edges[key].build(key) for key in sorted(edges))
     return TrafficReport(
         window_seconds=window_seconds,
-        requests_per_second=sum(edge.requests_per_second for edge in built),
+        requests_per_second=sum(edge.requests_per_second for edge in built if edge.protocol != TCP),
         edges=built,
         splits=tuple(
             Split(service=service, requests_by_version=dict(sorted(versions.items())))
@@ -67,6 +78,8 @@ class _EdgeSum:
     errors: float = 0.0
     denied: float = 0.0
     total: int = 0
+    timed: int = 0
+    milliseconds: int = 0
     # Of the series that prove how the workloads talked: those active now, and all.
     now: list[Series] = field(default_factory=list)
     ever: list[Series] = field(default_factory=list)
@@ -75,14 +88,22 @@ class _EdgeSum:
         code = one.series.label("response_code")
         self.per_second += one.per_second
         self.total += one.total
-        if code.startswith("5") or code in {"", "0"}:
+        if one.series.name == CONNECTIONS:
+            self.errors += one.per_second if one.series.label("response_flags") else 0.0
+        elif code.startswith("5") or code in {"", "0"}:
             self.errors += one.per_second
         elif code == "403":
             self.denied += one.per_second
-        if _connected(one.series):
+        if connected(one.series):
             self.ever.append(one.series)
             if one.recent:
                 self.now.append(one.series)
+
+    def time(self, one: Activity) -> None:
+        if one.series.name == TIMED:
+            self.timed += one.recent
+        else:
+            self.milliseconds += one.recent
 
     def build(self, key: _EdgeKey) -> Edge:
         # One plaintext request among many encrypted ones must show, hence all(). A quiet edge shows its past.
@@ -92,11 +113,12 @@ class _EdgeSum:
             destination=key.destination,
             service=key.service,
             protocol=key.protocol,
-            mutual_tls=bool(seen) and all(map(_mutual_tls, seen)),
+            mutual_tls=bool(seen) and all(map(in_mutual_tls, seen)),
             source_principal=_principal(seen, "source_principal"),
             destination_principal=_principal(seen, "destination_principal"),
             requests_per_second=self.per_second,
             errors_per_second=self.errors,
+            mean_milliseconds=self.milliseconds / self.timed if self.timed else None,
             denied_per_second=self.denied,
             requests_total=self.total,
         )
@@ -105,30 +127,30 @@ class _EdgeSum:
 def _edge_key(series: Series) -> _EdgeKey:
     service = series.label("destination_service")
     return _EdgeKey(
-        source=_workload(series, "source") or "unknown",
-        destination=_workload(series, "destination") or service or "unknown",
+        source=workload_of(series, "source") or "unknown",
+        destination=workload_of(series, "destination") or service or "unknown",
         service=service,
         protocol=series.label("request_protocol"),
     )
 
 
-def _workload(series: Series, side: str) -> str:
+def workload_of(series: Series, side: str) -> str:
     """The workload as "namespace/name", or "" where none is named (no proxy, or no answer)."""
     name = series.label(f"{side}_workload")
     return f"{series.label(f'{side}_workload_namespace')}/{name}" if name else ""
 
 
-def _mutual_tls(series: Series) -> bool:
+def in_mutual_tls(series: Series) -> bool:
     return bool(series.label("source_principal") and series.label("destination_principal"))
 
 
-def _connected(series: Series) -> bool:
+def connected(series: Series) -> bool:
     """Whether the request reached the other side, so that the lack of principals means plaintext.
 
     Envoy's response flags tell (UF: connection failed, UH: no healthy upstream, FI: fault injected, ...); a request
     without a flag was answered by the other side.
     """
-    return _mutual_tls(series) or not series.label("response_flags")
+    return in_mutual_tls(series) or not series.label("response_flags")
 
 
 def _principal(seen: Sequence[Series], label: str) -> str:
@@ -176,7 +198,7 @@ class _DenialSum:
 def _denial_key(series: Series) -> _DenialKey:
     return _DenialKey(
         source_principal=series.label("source_principal"),
-        destination=_workload(series, "destination") or "unknown",
+        destination=workload_of(series, "destination") or "unknown",
         details=series.label("response_code_details"),
     )
 

@@ -57,6 +57,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h" if whole < 2 * 86400 else f"{whole // 86400} days"
 
 
+def milliseconds(value: float | None) -> str:
+    """A duration; nothing where none was measured."""
+    if value is None:
+        return ""
+    return f"{value:.1f} ms" if value < 10 else f"{value:,.0f} ms"
+
+
 def short_name(name: str) -> str:
     """A workload's name without its namespace."""
     return name.rpartition("/")[2]

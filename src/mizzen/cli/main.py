@@ -39,6 +39,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("up", "Bring up the mesh that a folder describes"),
             Entry("status", "Show workloads, traffic and delivery of a running mesh"),
             Entry("proxy", "Show which proxies there are and what they run"),
+            Entry("mtls", "Show who still speaks plaintext, before STRICT is switched on"),
             Entry("audit", "Show what AuthorizationPolicies let in and denied"),
             Entry("logs", "Print what a workload, its agent and its proxy wrote"),
             Entry("curl", "Send a request from inside the mesh, as a workload"),

@@ -18,6 +18,7 @@ from mizzen.cli.lines import (
     cell,
     clean,
     duration,
+    milliseconds,
     percent,
     rate,
     row,
@@ -153,7 +154,7 @@ def _traffic(mesh: MeshStatus, width: int) -> Section:
     name = str if wide else short_name
     longest = max((len(name(end)) for edge in busiest for end in (edge.source, edge.destination)), default=0)
     side = min(longest, 28 if wide else 17)
-    rest = width - 2 * side - 27
+    rest = width - 2 * side - (36 if wide else 27)
     heading = f"identities in spiffe://{mesh.trust_domain}" if wide else "caller's identity"
     return Section(
         name="TRAFFIC",
@@ -162,6 +163,7 @@ def _traffic(mesh: MeshStatus, width: int) -> Section:
             cell("TLS", 5, DIM),
             cell("requests", 8, DIM, right=True),
             cell("failed", 6, DIM, right=True),
+            *((cell("mean", 8, DIM, right=True),) if wide else ()),
             cell(heading, rest, DIM),
         ),
         lines=[_edge_line(edge, side, rest, wide=wide) for edge in busiest],
@@ -184,6 +186,7 @@ def _edge_line(edge: Edge, side: int, rest: int, *, wide: bool) -> Text:
         cell("mTLS", 5, GOOD) if edge.mutual_tls else cell("plain", 5, WARN),
         cell(rate(edge.requests_per_second), 8, right=True),
         cell(percent(bad, edge.requests_per_second) if bad else "", 6, BAD, right=True),
+        *((cell(milliseconds(edge.mean_milliseconds), 8, right=True),) if wide else ()),
         cell(identities, rest, "" if edge.mutual_tls else DIM),
     )
 

@@ -18,6 +18,7 @@ from mizzen.daemon.delivery import DeliveryLog, Refusal, type_name
 from mizzen.daemon.proxy_start import proxy_start
 from mizzen.daemon.targets import ScrapeTargets
 from mizzen.derive.addresses import virtual_addresses
+from mizzen.derive.authentication import mutual_tls_policy
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import BY_KIND, UNHEALTHY
 from mizzen.derive.mesh import mesh_config, trust_domain
@@ -62,6 +63,7 @@ class DaemonStatus:
     sources: Sources
     sync: Callable[[], Sequence[SessionStatus]]
     traffic: Callable[[], schema.TrafficReport]
+    plaintext: Callable[[Mapping[str, str]], schema.MutualTlsReport]
     now: Callable[[], float]
     started: float
 
@@ -88,6 +90,16 @@ class DaemonStatus:
             ),
             traffic=self.traffic(),
         )
+
+    def mutual_tls(self) -> schema.MutualTlsReport:
+        """Of the sidecars that are connected: gateways serve those who are outside of the mesh."""
+        modes = {}
+        for session in self.catalog.sessions:
+            found = self.db.value(workload, session.proxy.key)
+            if found is not None and _kind(found, session) == "sidecar":
+                mode, _ = self.db.value(mutual_tls_policy, found.namespace, found.labels)
+                modes[session.name] = mode.value
+        return self.plaintext(modes)
 
     def workloads(self, namespace: str | None = None) -> tuple[schema.WorkloadStatus, ...]:
         """Of one namespace, or of all."""

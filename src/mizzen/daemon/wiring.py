@@ -247,6 +247,7 @@ class Daemon:
             sources=Sources(self._diagnostics, lambda: self._source.located),
             sync=self._discovery.status,
             traffic=self._scraper.report,
+            plaintext=self._scraper.mutual_tls,
             now=clocks.epoch,
             started=clocks.epoch(),
         )

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from mizzen.admin.patience import AdminLimits
-from mizzen.admin.schema import MeshName, MeshStatus, ScrapeTarget, ServiceAddress
+from mizzen.admin.schema import MeshName, MeshStatus, MutualTlsReport, ScrapeTarget, ServiceAddress
 from mizzen.admin.server import AdminServer
 from mizzen.errors import UserError
 from mizzen.logs import LogLevels
@@ -26,6 +26,9 @@ class Source:
         if self.broken:
             raise RuntimeError("boom")
         return bookinfo_status()
+
+    def mutual_tls(self):
+        return MutualTlsReport(since=1.0, workloads=())
 
     def scrape_targets(self):
         return [ScrapeTarget(targets=("10.0.0.1:15020",), labels={"app": "reviews"})]

@@ -155,3 +155,26 @@ def test_the_mesh_as_a_whole():
     whole = report({requests("v1"): 8, requests("v2"): 2})
     assert (whole.requests_per_second, whole.window_seconds) == (10, 10.0)
     assert [one.destination for one in whole.edges] == ["bookinfo/reviews-v1-0", "bookinfo/reviews-v2-0"]
+
+
+def measured(name, version="v1"):
+    return requests(version).replace("istio_requests_total", f"istio_request_duration_milliseconds_{name}")
+
+
+def test_latency_is_the_mean_over_the_window():
+    one = edge({requests(): 10, measured("count"): 8, measured("sum"): 100})
+    assert (one.mean_milliseconds, one.requests_total) == (12.5, 10)
+    assert edge({requests(): 10}).mean_milliseconds is None
+
+
+def test_connections_are_an_edge_but_no_requests():
+    opened = (
+        requests(request_protocol="tcp")
+        .replace("istio_requests_total", "istio_tcp_connections_opened_total")
+        .replace('response_code="200",', "")
+    )
+    found = report({opened: 4})
+    (one,) = found.edges
+    assert (one.protocol, one.requests_per_second, one.errors_per_second) == ("tcp", 4.0, 0.0)
+    assert found.requests_per_second == 0
+    assert found.splits == ()

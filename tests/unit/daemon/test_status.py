@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from mizzen.admin.schema import MeshName, TrafficReport
+from mizzen.admin.schema import MeshName, MutualTlsReport, TrafficReport
 from mizzen.config.decode import decode
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import Location
@@ -73,6 +73,7 @@ class World:
             traffic=lambda: TrafficReport(
                 window_seconds=10.0, requests_per_second=0.0, edges=(), splits=(), denials=()
             ),
+            plaintext=lambda modes: MutualTlsReport(since=0.0, workloads=()),
             now=lambda: 60.0,
             started=10.0,
         )

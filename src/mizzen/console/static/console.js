@@ -1,6 +1,6 @@
 // The page: asks the daemon for its status every second and shows it. Read-only.
 
-import { count, duration, html, nothing, percent, rate, shortIdentity, table, tick, when } from "./dom.js";
+import { count, duration, html, latency, nothing, percent, rate, shortIdentity, table, tick, when } from "./dom.js";
 import { Topology, stateOf } from "./topology.js";
 
 const STATUS = "/api/v1/status";
@@ -52,10 +52,10 @@ function facts(_, status) {
 
 function edges(list) {
   if (!list.length) return nothing("No request was seen yet.");
-  return table("Traffic", ["From", "To", "Service", "Requests", "Errors", "Denied", "TLS", "Caller's identity", "Answering identity"],
+  return table("Traffic", ["From", "To", "Service", "Requests", "Errors", "Denied", "Latency", "TLS", "Caller's identity", "Answering identity"],
     list.map((edge) => [
       edge.source, edge.destination, edge.service, rate(edge.requestsPerSecond), rate(edge.errorsPerSecond),
-      rate(edge.deniedPerSecond), edge.mutualTls ? "mutual" : "none", edge.sourcePrincipal, edge.destinationPrincipal,
+      rate(edge.deniedPerSecond), latency(edge), edge.mutualTls ? "mutual" : "none", edge.sourcePrincipal, edge.destinationPrincipal,
     ]));
 }
 

@@ -35,6 +35,12 @@ export function nothing(words) {
   return html("p", { class: "nothing" }, words);
 }
 
+/** How long requests of an edge take on average; "" where there were none. */
+export function latency(edge) {
+  if (edge.meanMilliseconds === null) return "";
+  return edge.meanMilliseconds < 10 ? `${edge.meanMilliseconds.toFixed(1)} ms` : `${Math.round(edge.meanMilliseconds).toLocaleString("en")} ms`;
+}
+
 export function rate(perSecond) {
   if (perSecond === 0) return "0/s";
   if (perSecond < 0.1) return "<0.1/s";

@@ -1,7 +1,7 @@
 // The picture: workloads as boxes, traffic as lines. Elements are kept and changed in place, so that lines keep
 // flowing and the focus stays where it is.
 
-import { html, nothing, percent, rate, svg } from "./dom.js";
+import { html, latency, nothing, percent, rate, svg } from "./dom.js";
 import { place } from "./layout.js";
 
 const LOCK = "M3 6V4.2a3 3 0 0 1 6 0V6h.6c.5 0 .9.4.9.9v4.2c0 .5-.4.9-.9.9H2.4c-.5 0-.9-.4-.9-.9V6.9c0-.5.4-.9.9-.9zM4.5 6h3V4.2a1.5 1.5 0 0 0-3 0z";
@@ -201,7 +201,7 @@ class Line {
 
   sentence(edge) {
     const way = this.workload ? (edge.mutualTls ? "over mutual TLS" : "in plaintext") : "";
-    return `${edge.source} calls ${edge.destination} ${way}, ${rate(edge.requestsPerSecond)}, errors ${rate(edge.errorsPerSecond)}, denied ${rate(edge.deniedPerSecond)}`;
+    return `${edge.source} calls ${edge.destination} ${way}, ${rate(edge.requestsPerSecond)}, errors ${rate(edge.errorsPerSecond)}, denied ${rate(edge.deniedPerSecond)}${latency(edge) && `, ${latency(edge)} on average`}`;
   }
 
   describe() {
@@ -216,6 +216,7 @@ class Line {
         ["requests", `${rate(edge.requestsPerSecond)}, ${edge.requestsTotal.toLocaleString("en")} in all`],
         ["errors", `${rate(edge.errorsPerSecond)} (${percent(edge.errorsPerSecond, edge.requestsPerSecond)})`],
         ["denied", rate(edge.deniedPerSecond)],
+        ["latency", latency(edge) && `${latency(edge)} on average`],
       ]),
     ].filter(Boolean);
   }
