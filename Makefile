@@ -58,6 +58,9 @@ bench-compare: $(SET_UP) ## the last run of benchmarks/discovery.py against the 
 curves: $(SET_UP) ## how the daemon's costs grow with proxies and services (CURVES=--quick for a minute)
 	@$(BIN)/python benchmarks/curves.py $(CURVES)
 
+bench-telemetry: $(SET_UP) ## what metrics cost: requests through two sidecars, with and without, and with no mesh (needs the package wrk)
+	@$(BIN)/python benchmarks/telemetry.py
+
 soak: $(SET_UP) ## half an hour of changes (MINUTES=10 for less): nothing grows, and everybody holds what is right
 	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
@@ -67,8 +70,8 @@ fuzz: $(SET_UP) ## properties with many more examples
 lock: ## compile requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 
-ci-setup: setup ## what CI needs besides `setup`: the package iptables, by apt-get as root
-	@command -v iptables-restore > /dev/null || { apt-get update -qq && apt-get install -qq -y iptables; }
+ci-setup: setup ## what CI needs besides `setup`: the packages iptables and prometheus, by apt-get as root
+	@sh scripts/ci_setup.sh
 
 clean: ## remove what setup made
 	rm -rf $(VENV) build src/mizzen/proto/descriptors.binpb src/mizzen/proto/api.pyi

@@ -61,6 +61,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("agent", "Run a workload's agent and its Envoy"),
             Entry("log", "Show or change what a running daemon logs"),
             Entry("prometheus", "Tell Prometheus whom to scrape"),
+            Entry("dashboards", "Write Grafana dashboards"),
             Entry("token", "Issue a join token for a workload"),
             Entry("ca", "Show, rotate, back up the certificate authority; revoke"),
         ),
