@@ -1,15 +1,18 @@
-"""What telling of traffic costs: requests per second and latency through two sidecars, with telemetry and without, in one run.
+"""What telling of traffic costs: requests per second and latency through two sidecars, with metrics and without, in one run.
 
-A lab with a client and a server, both with sidecars and mutual TLS; the server is an Envoy that answers by itself, and `wrk` asks
-from inside the client. Beside them, without a mesh: the same through two Envoys that only pass HTTP on in the clear, and
-straight to the server. Rounds of all of them alternate; the figures are medians, and ratios are what counts: everything runs
-on the same cores.
+A lab with two pairs of client and server, all with sidecars and mutual TLS; a Telemetry switches metrics off for one pair. A server is an
+Envoy that answers by itself, and `wrk` asks from inside the client. Beside them, without a mesh: the same through two Envoys that only
+pass HTTP on in the clear, and straight to the server. Rounds of all of them alternate; the figures are medians, and ratios are what
+counts. Where the machine is shared, throughput swings by a third from second to second: the CPU time of the two sidecars for a request,
+as a multiple of what the server itself takes for it in the same seconds, swings by a twentieth.
 
-Run: python benchmarks/telemetry.py [--rounds 5] [--seconds 5] (needs the package wrk)
+Run: python benchmarks/telemetry.py [--rounds 12] [--seconds 2] (needs the package wrk, and root)
 """
 
 import argparse
+import contextlib
 import json
+import os
 import re
 import shutil
 import statistics
@@ -18,7 +21,7 @@ import tempfile
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +31,9 @@ from mizzen.envoy_binary import envoy_path
 from mizzen.lab.definition import LabDefinition, Port, Workload
 from mizzen.lab.modes import Mode
 from tests.support.lab import Lab, running_lab, until
-from tests.support.load import delivered
 
 CONNECTIONS = 32
+FLUSH_SECONDS = 6  # after which Envoy has merged what its threads counted
 # Runs a program when it is asked to, so that its traffic is captured as an application's is; `/start` does not wait.
 CALLER = """
 import http.server, subprocess, urllib.parse
@@ -51,16 +54,20 @@ class Caller(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("0.0.0.0", 9000), Caller).serve_forever()
 """
-SERVICES = """
+MESH = """
 apiVersion: v1
 kind: Service
-metadata: {name: server, namespace: default}
+metadata: {name: server, namespace: told}
 spec: {selector: {app: server}, ports: [{name: http, port: 8080}]}
-"""
-OFF = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: quiet}
+spec: {selector: {app: server}, ports: [{name: http, port: 8080}]}
+---
 apiVersion: telemetry.istio.io/v1
 kind: Telemetry
-metadata: {name: quiet, namespace: istio-system}
+metadata: {name: quiet, namespace: quiet}
 spec: {metrics: [{overrides: [{disabled: true}]}]}
 """
 
@@ -71,6 +78,7 @@ class Figures:
     p50: float  # milliseconds
     p99: float
     failed: int
+    proxies: float | None = None  # CPU time of both sidecars for a request, in that of the server
 
 
 def envoy_config(answer: Mapping[str, Any], port: int, upstream: str = "", upstream_port: int = 0) -> str:
@@ -122,12 +130,31 @@ def definition(folder: Path) -> LabDefinition:
     caller = ("python", str(folder / "caller.py"))
     server = envoy(folder, "server", envoy_config(answer, 8080))
     port = Port(number=8080, name="http")
+    pairs = (
+        workload
+        for namespace in ("told", "quiet")
+        for workload in (
+            Workload(
+                name=f"client-{namespace}",
+                namespace=namespace,
+                labels={"app": "client"},
+                command=caller,
+                ports=(9000,),
+            ),
+            Workload(
+                name=f"server-{namespace}",
+                namespace=namespace,
+                labels={"app": "server"},
+                command=server,
+                ports=(port,),
+            ),
+        )
+    )
     return LabDefinition(
         name="telemetry",
         workloads=(
-            Workload(name="client", labels={"app": "client"}, command=caller, ports=(9000,)),
+            *pairs,
             Workload(name="stranger", command=caller, ports=(9000,), sidecar=False),
-            Workload(name="server", labels={"app": "server"}, command=server, ports=(port,)),
             Workload(name="plain", command=server, ports=(port,), sidecar=False),
         ),
     )
@@ -166,15 +193,33 @@ def _milliseconds(text: str) -> float:
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
 
 
-def switch(lab: Lab, text: str) -> None:
-    """Telemetry as a document says; the sidecars have it when this returns."""
-    path = lab.folder / "telemetry.yaml"
-    before = lab.admin("/api/v1/status")["revision"]
-    if path.exists() == bool(text):
-        return
-    path.write_text(text) if text else path.unlink()
-    until(lambda: delivered(lab, before), "the sidecars have the Telemetry")
-    time.sleep(1.5)  # the old listeners' connections are drained
+def cpu_seconds(lab: Lab) -> dict[str, float]:
+    """Of what runs below each instance's agent (its Envoy) and of its application, by "proxy/NAME" and "app/NAME"."""
+    children: dict[int, list[int]] = {}
+    times: dict[int, float] = {}
+    inside: dict[int, int] = {}  # the lab's own numbers of its processes
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                numbers = _found(r"^NSpid:\t(.*)", (folder / "status").read_text()).split()
+                if len(numbers) > 1:
+                    inside[int(numbers[-1])] = int(folder.name)
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(folder.name))
+                times[int(folder.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def below(pid: int) -> float:
+        return sum(times.get(child, 0.0) + below(child) for child in children.get(pid, []))
+
+    found = {}
+    for one in lab.status().instances:
+        if one.agent is not None and one.agent.pid:
+            found[f"proxy/{one.workload}"] = below(inside[one.agent.pid])
+        if one.application is not None and one.application.pid:
+            found[f"app/{one.workload}"] = times[inside[one.application.pid]] + below(
+                inside[one.application.pid]
+            )
+    return found
 
 
 def address(lab: Lab, workload: str) -> str:
@@ -204,8 +249,8 @@ def start_relays(lab: Lab, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("this needs wrk: apt-get install wrk")
@@ -213,45 +258,61 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "mesh").mkdir()
-        (folder / "mesh" / "services.yaml").write_text(SERVICES)
+        (folder / "mesh" / "services.yaml").write_text(MESH)
         with running_lab(folder / "mesh", definition=definition(folder), mode=Mode.ROOTED) as lab:
             start_relays(lab, folder)
             compare(lab, options.rounds, options.seconds)
 
 
 def compare(lab: Lab, rounds: int, seconds: int) -> None:
-    mesh = "http://server:8080/"
-    found: dict[str, list[Figures]] = {}
-
-    def measure(name: str, caller: str, url: str) -> None:
-        figures = measured(lab, caller, url, seconds)
-        assert not figures.failed, f"{name}: {figures.failed} requests failed"
-        found.setdefault(name, []).append(figures)
-
-    measured(lab, "client", mesh, 1)  # connections are made, code and caches are warm
+    plain = f"http://{address(lab, 'plain')}:8080/"
+    runs = {
+        "two sidecars, no metrics": ("client-quiet", "http://server:8080/", "quiet"),
+        "two sidecars, all of Istio's metrics": ("client-told", "http://server:8080/", "told"),
+        "two Envoys, no mesh": ("stranger", "http://127.0.0.1:8081/", ""),
+        "no proxy": ("stranger", plain, ""),
+    }
+    found: dict[str, list[Figures]] = {name: [] for name in runs}
+    for caller, url, _ in runs.values():
+        measured(lab, caller, url, 1)  # connections are made, code and caches are warm
     for number in range(rounds):
-        for text, name in ((OFF, "two sidecars, no metrics"), ("", "two sidecars, all of Istio's metrics")):
-            switch(lab, text)
-            measure(name, "client", mesh)
-        measure("two Envoys, no mesh", "stranger", "http://127.0.0.1:8081/")
-        measure("no proxy", "stranger", f"http://{address(lab, 'plain')}:8080/")
+        for name, (caller, url, pair) in runs.items():
+            before = cpu_seconds(lab)
+            figures = measured(lab, caller, url, seconds)
+            assert not figures.failed, f"{name}: {figures.failed} requests failed"
+            if pair:
+                spent = {one: time - before[one] for one, time in cpu_seconds(lab).items()}
+                proxies = spent[f"proxy/client-{pair}"] + spent[f"proxy/server-{pair}"]
+                figures = replace(figures, proxies=proxies / spent[f"app/server-{pair}"])
+            found[name].append(figures)
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
-    base = statistics.median(one.per_second for one in found["two sidecars, no metrics"])
-    print("| | requests/s | ratio | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: |")
-    for name, each in found.items():
-        rate, p50, p99 = (
-            statistics.median(getattr(one, key) for one in each) for key in Figures.__slots__[:3]
-        )
-        print(f"| {name} | {rate:,.0f} | {rate / base:.2f} | {p50:.2f} | {p99:.2f} |")
+    print_figures(found)
     # Ten times as many requests: nothing grows.
-    before = {name: sidecar(lab, name) for name in ("client", "server")}
-    measured(lab, "client", mesh, 10 * seconds)
-    after = {name: sidecar(lab, name) for name in ("client", "server")}
+    pair = ("client-told", "server-told")
+    measured(lab, "client-told", "http://server:8080/", seconds)
+    time.sleep(FLUSH_SECONDS)
+    before_many = {name: sidecar(lab, name) for name in pair}
+    measured(lab, "client-told", "http://server:8080/", 10 * seconds)
+    time.sleep(FLUSH_SECONDS)
     print(
         "\n| sidecar | series | after 10 times the requests | MB | after |\n| --- | ---: | ---: | ---: | ---: |"
     )
-    for name, (memory, series) in before.items():
-        print(f"| {name} | {series} | {after[name][1]} | {memory:.1f} | {after[name][0]:.1f} |")
+    for name, (memory, series) in before_many.items():
+        memory_after, series_after = sidecar(lab, name)
+        print(f"| {name} | {series} | {series_after} | {memory:.1f} | {memory_after:.1f} |")
+
+
+def print_figures(found: Mapping[str, Sequence[Figures]]) -> None:
+    base = statistics.median(one.per_second for one in next(iter(found.values())))
+    print("| | requests/s | ratio | p50 ms | p99 ms | CPU of both sidecars, in the server's |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for name, each in found.items():
+        rate, p50, p99 = (
+            statistics.median(getattr(one, key) for one in each) for key in ("per_second", "p50", "p99")
+        )
+        multiples = [one.proxies for one in each if one.proxies is not None]
+        cpu = f"{statistics.median(multiples):.2f}" if multiples else ""
+        print(f"| {name} | {rate:,.0f} | {rate / base:.2f} | {p50:.2f} | {p99:.2f} | {cpu} |")
 
 
 if __name__ == "__main__":

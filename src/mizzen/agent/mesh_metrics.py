@@ -1,9 +1,8 @@
 """The mesh's metrics as Prometheus gets them: Envoy's own exposition under Istio's names, with all labels written out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import zip_longest
 from typing import Final
 
 from mizzen.agent.settings import Settings
@@ -14,9 +13,7 @@ from mizzen.model.subject import Subject, facts_of
 # Envoy puts envoy_ before every name; Istio's names have no such prefix.
 _PREFIXED: Final = re.compile(rb"^(# TYPE )?envoy_(?=(?:istio|mizzen)_)", re.MULTILINE)
 _OF_THE_MESH: Final = re.compile(rb"^(?:istio|mizzen)_[^\n]*", re.MULTILINE)
-_TEXT: Final = r'"((?:[^"\\]|\\.)*)"'
-_REPORTER: Final = re.compile(rf'{short_labels.REPORTER}="(\w+)",{short_labels.PEER}={_TEXT}'.encode())
-_SERVICE: Final = re.compile(rf"{short_labels.SERVICE}={_TEXT}".encode())
+_SHORT: Final = re.compile(rf'(?<=[{{,]){short_labels.SHORT}="((?:[^"\\]|\\.)*)"'.encode())
 # What an empty label means: nothing went wrong, no gRPC; of all others, that nobody knows.
 _EMPTY: Final = {b"response_flags": b'"-"', b"grpc_response_status": b'""'}
 _EMPTY_LABEL: Final = re.compile(rb'(\w+)=""')
@@ -37,32 +34,46 @@ def with_mesh_names(exposition: bytes, own: Mapping[str, str]) -> bytes:
     own_side = {side: _workload_labels(side, own) for side in _SIDES}
 
     @cache
-    def workloads(reporter: bytes, peer: bytes) -> bytes:
-        source, destination = _SIDES
-        other = destination if reporter == source else source
-        facts = facts_of(peer.decode(errors="replace"))
-        return b'reporter="%b",%b,%b' % (reporter, own_side[reporter], _workload_labels(other, facts))
+    def in_full(short: bytes) -> bytes:
+        values = short.split(short_labels.BETWEEN.encode(), len(short_labels.FIELDS) - 1)
+        fields = dict(zip(short_labels.FIELDS, values, strict=False))
+        return b",".join(_labels(fields, own_side))
 
     full = _PREFIXED.sub(rb"\1", exposition)
-    full = _REPORTER.sub(lambda found: workloads(found[1], found[2]), full)
-    full = _SERVICE.sub(_service_labels, full)
+    full = _SHORT.sub(lambda found: in_full(found[1]), full)
     full = _OF_THE_MESH.sub(_with_values, full)
     return full if full.isascii() else full.decode(errors="replace").encode()
 
 
 _SIDES: Final = (b"source", b"destination")
+_ONLY_GRPC, _ONLY_REQUESTS = "grpc_response_status", "response_code"
+
+
+def _labels(fields: Mapping[str, bytes], own: Mapping[bytes, bytes]) -> Iterator[bytes]:
+    """All labels of a series. Those that its protocol has not are left out."""
+    reporter = fields["reporter"] if fields["reporter"] in _SIDES else _SIDES[0]
+    source, destination = _SIDES
+    peer = facts_of(fields.get("peer", b"").decode(errors="replace"))
+    yield b'reporter="%b"' % reporter
+    yield own[reporter]
+    yield _workload_labels(destination if reporter == source else source, peer)
+    # What is none of the mesh has no names.
+    names = fields.get("service", b"").removeprefix(b"-").split(b"|")
+    for index, label in enumerate(short_labels.OF_SERVICE):
+        yield b'%b="%b"' % (label.encode(), names[index] if index < len(names) else b"")
+    protocol = fields.get("request_protocol")
+    for label in short_labels.FIELDS[1:]:
+        if label in {"service", "peer"}:
+            continue
+        if (label == _ONLY_GRPC and protocol != b"grpc") or (label == _ONLY_REQUESTS and protocol == b"tcp"):
+            continue
+        value = fields.get(label, b"")
+        yield b'%b="%b"' % (label.encode(), b"" if value == b"-" else value)
 
 
 def _workload_labels(side: bytes, facts: Mapping[str, str]) -> bytes:
     pairs = ((label, facts.get(fact, "")) for label, fact in short_labels.OF_WORKLOAD.items())
     return ",".join(f'{side.decode()}_{label}="{value}"' for label, value in pairs).encode()
-
-
-def _service_labels(found: re.Match[bytes]) -> bytes:
-    # A service that is none of the mesh has no names.
-    names = found[1].decode().split("|") if found[1] else []
-    pairs = zip_longest(short_labels.OF_SERVICE, names[: len(short_labels.OF_SERVICE)], fillvalue="")
-    return ",".join(f'{label}="{name}"' for label, name in pairs).encode()
 
 
 def _with_values(line: re.Match[bytes]) -> bytes:

@@ -1,16 +1,26 @@
 """Labels that Envoy keeps in short for Istio's metrics, and that the agent writes out when it is scraped.
 
-Envoy evaluates and keeps each label of each metric for every request and series: that is most of what metrics cost. Nine are
-enough. What a proxy says of its own workload is the same in all its series; what it says of the other side is one text, the
-subject of its certificate (`model/subject.py`), and so are the names of a service.
+Envoy evaluates and keeps each label of each metric for every request and series: that is most of what metrics cost. So there is one,
+whose value has the others, and what a proxy says of its own workload is not there at all: it is the same in all its series.
 """
 
-REPORTER = "reporter_and_self"
-"""`reporter`, and all that the reporter knows of itself."""
-PEER = "peer"
-"""The workload on the other side: the facts as in a certificate's subject."""
-SERVICE = "service_in_short"
-"""Of the destination: host|name|namespace."""
+SHORT = "mizzen"
+"""The label that has the others: its value is FIELDS, with BETWEEN them. What is not known is empty or "-"."""
+
+BETWEEN = ";"
+
+FIELDS = (
+    "reporter",
+    "request_protocol",
+    "connection_security_policy",
+    "response_code",
+    "response_flags",
+    "grpc_response_status",
+    "service",  # its names, OF_SERVICE
+    "source_principal",
+    "destination_principal",
+    "peer",  # the workload on the other side, as in a certificate's subject (`model/subject.py`); last: it may have any text
+)
 
 OF_WORKLOAD = {
     "workload": "workload",
@@ -24,4 +34,4 @@ OF_WORKLOAD = {
 """Istio's labels of a workload, after `source_` or `destination_` -> the fact that it tells, by its key in a subject."""
 
 OF_SERVICE = ("destination_service", "destination_service_name", "destination_service_namespace")
-"""Istio's labels of a service, in the order of SERVICE."""
+"""Istio's labels of a service, whose values are one text: host|name|namespace."""

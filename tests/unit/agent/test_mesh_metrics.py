@@ -38,8 +38,8 @@ def labels_of(text: bytes) -> dict[str, str]:
 
 def test_labels_in_short_are_written_out():
     said = (
-        b'envoy_istio_requests_total{reporter_and_self="source",peer="OU=canonical-name=db,OU=namespace=data,OU=workload=db-1",'
-        b'service_in_short="db.data.svc.cluster.local|db|data",response_flags="",grpc_response_status=""} 3\n'
+        b'envoy_istio_requests_total{mizzen="source;http;unknown;200;-;;db.data.svc.cluster.local|db|data;-;-;'
+        b'OU=canonical-name=db,OU=namespace=data,OU=workload=db-1"} 3\n'
     )
     assert labels_of(with_mesh_names(said, OWN)) == {
         "reporter": "source",
@@ -50,6 +50,7 @@ def test_labels_in_short_are_written_out():
         "source_app": "web",
         "source_version": "unknown",
         "source_cluster": "Kubernetes",
+        "source_principal": "unknown",
         "destination_workload": "db-1",
         "destination_workload_namespace": "data",
         "destination_canonical_service": "db",
@@ -57,16 +58,31 @@ def test_labels_in_short_are_written_out():
         "destination_app": "db",
         "destination_version": "unknown",
         "destination_cluster": "unknown",
+        "destination_principal": "unknown",
         "destination_service": "db.data.svc.cluster.local",
         "destination_service_name": "db",
         "destination_service_namespace": "data",
+        "connection_security_policy": "unknown",
+        "request_protocol": "http",
+        "response_code": "200",
         "response_flags": "-",
-        "grpc_response_status": "",
     }
 
 
+def test_a_protocol_has_its_own_labels():
+    said = b'envoy_istio_x{mizzen="source;%b;unknown;;UF;%b;-;-;-;-"} 1\n'
+    tcp = labels_of(with_mesh_names(said % (b"tcp", b""), OWN))
+    assert tcp["response_flags"] == "UF"
+    assert tcp.keys().isdisjoint({"response_code", "grpc_response_status"})
+    grpc = labels_of(with_mesh_names(said % (b"grpc", b"14"), OWN))
+    assert (grpc["grpc_response_status"], grpc["destination_service"]) == ("14", "unknown")
+
+
 def test_a_destination_believes_the_subject_of_a_certificate_alone():
-    said = b'envoy_istio_x{reporter_and_self="destination",peer="CN=a\\\\,OU=workload=forged,O=\\"x\\"",service_in_short="|InboundPassthroughCluster|"} 1\n'
+    said = (
+        b'envoy_istio_x{mizzen="destination;http;mutual_tls;200;-;;|InboundPassthroughCluster|;spiffe://a;spiffe://b;'
+        b'CN=a\\\\,OU=workload=forged,O=\\"x;y\\"",added="1"} 1\n'
+    )
     found = labels_of(with_mesh_names(said, OWN))
     assert (found["reporter"], found["destination_workload"], found["source_workload"]) == (
         "destination",
@@ -74,7 +90,9 @@ def test_a_destination_believes_the_subject_of_a_certificate_alone():
         "unknown",
     )
     assert found["destination_service_name"] == "InboundPassthroughCluster"
-    assert "peer" not in found
+    assert (found["source_principal"], found["destination_principal"]) == ("spiffe://a", "spiffe://b")
+    assert found["added"] == "1"
+    assert "mizzen" not in found
 
 
 def test_what_a_caller_sent_that_is_no_text_hides_nothing_from_prometheus():

@@ -46,37 +46,40 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The labels of one side's metrics, as Envoy's format strings: in short, and what each label is by itself, for metrics of
-    which a Telemetry changes one.
-    """
+    """The labels of one side's metrics, as Envoy's format strings."""
 
-    short: Mapping[str, str]
-    of_workloads: Mapping[str, str]
-    common: Mapping[str, str]
+    fields: Mapping[str, str]  # of what is in short, by its name there
+    whole: Mapping[str, str]  # each by itself, for metrics of which a Telemetry changes one
 
-    def but(self, changed: Iterable[str]) -> Mapping[str, str]:
-        """For a metric of which these labels are changed."""
-        touched = self.of_workloads.keys() & set(changed)
-        return {**(self.of_workloads if touched else self.short), **self.common}
+    def measured(self, measures: Mapping[str, str], changed: Iterable[str]) -> Mapping[str, str]:
+        """For a metric with these labels, too, and of which some are changed."""
+        if set(changed) & {*self.whole, *measures}:
+            return {**self.whole, **measures}
+        fields = {**self.fields, **measures}
+        text = short_labels.BETWEEN.join(fields.get(name, "") for name in short_labels.FIELDS)
+        return {short_labels.SHORT: text}
 
 
 def source_labels() -> Labels:
     """As the caller's proxy sees it: itself, and the endpoint that it chose."""
-    peer = f"%UPSTREAM_METADATA({METADATA}:{PEER})%"
-    service = f"%CLUSTER_METADATA({METADATA}:{SERVICE})%"
+    common = {
+        "reporter": "source",
+        "source_principal": "%UPSTREAM_LOCAL_URI_SAN%",
+        "destination_principal": "%UPSTREAM_PEER_URI_SAN%",
+        # Istio: the source cannot know what the destination enforces.
+        "connection_security_policy": UNKNOWN,
+    }
     return Labels(
-        {short_labels.REPORTER: "source", short_labels.PEER: peer, short_labels.SERVICE: service},
         {
-            "reporter": "source",
+            **common,
+            "service": f"%CLUSTER_METADATA({METADATA}:{SERVICE})%",
+            "peer": f"%UPSTREAM_METADATA({METADATA}:{PEER})%",
+        },
+        {
+            **common,
             **_own("source"),
             **_of_peer("destination", _metadata("xds.upstream_host_metadata", PEER)),
             **_of_service(_metadata("xds.cluster_metadata", SERVICE)),
-        },
-        {
-            "source_principal": "%UPSTREAM_LOCAL_URI_SAN%",
-            "destination_principal": "%UPSTREAM_PEER_URI_SAN%",
-            # Istio: the source cannot know what the destination enforces.
-            "connection_security_policy": UNKNOWN,
         },
     )
 
@@ -85,21 +88,24 @@ def destination_labels(served: Served) -> Labels:
     """As the called workload's proxy sees it: whatever the caller says of itself is not believed, only its certificate. There is
     nothing in headers that somebody could forge or that an application would see, and it serves plain TCP as well.
     """
-    peer, service = "%DOWNSTREAM_PEER_SUBJECT%" if served.mutual else "", served.service
-    subject = "connection.subject_peer_certificate"
-    nobody = dict.fromkeys((f"source_{label}" for label in short_labels.OF_WORKLOAD), UNKNOWN)
+    common = {
+        "reporter": "destination",
+        "source_principal": "%DOWNSTREAM_PEER_URI_SAN%" if served.mutual else "",
+        "destination_principal": "%DOWNSTREAM_LOCAL_URI_SAN%" if served.mutual else "",
+        "connection_security_policy": "mutual_tls" if served.mutual else "none",
+    }
+    nobody = dict.fromkeys((f"source_{label}" for label in short_labels.OF_WORKLOAD), "")
     return Labels(
-        {short_labels.REPORTER: "destination", short_labels.PEER: peer, short_labels.SERVICE: service},
         {
-            "reporter": "destination",
-            **(_of_peer("source", subject) if served.mutual else nobody),
-            **_own("destination"),
-            **dict(zip(short_labels.OF_SERVICE, service.split("|"), strict=True)),
+            **common,
+            "service": served.service,
+            "peer": "%DOWNSTREAM_PEER_SUBJECT%" if served.mutual else "",
         },
         {
-            "source_principal": "%DOWNSTREAM_PEER_URI_SAN%" if served.mutual else "",
-            "destination_principal": "%DOWNSTREAM_LOCAL_URI_SAN%" if served.mutual else "",
-            "connection_security_policy": "mutual_tls" if served.mutual else "none",
+            **common,
+            **(_of_peer("source", "connection.subject_peer_certificate") if served.mutual else nobody),
+            **_own("destination"),
+            **dict(zip(short_labels.OF_SERVICE, served.service.split("|"), strict=True)),
         },
     )
 
@@ -241,7 +247,7 @@ def _stat(metric: IstioMetric, labels: Labels, measured: Mapping[str, str], chan
     change = changes.get(metric, MetricChange())
     if change.disabled:
         return None
-    found = {**labels.but(change.tags), **measured}
+    found = {**labels.measured(measured, change.tags)}
     for name, expression in change.tags.items():
         if expression:
             found[name] = f"%CEL({expression})%"
