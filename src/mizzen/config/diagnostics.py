@@ -217,6 +217,7 @@ _CODES = (
     Code("MZ0201", _ERROR, "Delegation in a circle", "end it: a delegate must not delegate"),
     Code("MZ0202", _ERROR, "Delegate delegates", "move its routes into the delegate"),
     Code("MZ0203", _ERROR, "Server is not served", "give it another port or other hosts"),
+    Code("MZ0204", _WARNING, "Provider is not known", "correct the name, or add it to extensionProviders"),
     Code(
         "MZ0401", _ERROR, "Patch does not fit Envoy's API", "write the value as Envoy's API reference has it"
     ),

@@ -1,15 +1,24 @@
-"""Does every access log of a Telemetry name a provider, where the mesh has no default?"""
+"""Does a Telemetry name providers that there are, and each of its access logs one, where the mesh has no default?"""
+
+from collections.abc import Iterator
 
 from mizzen.analysis.analyzer import Findings, analyzer
 from mizzen.config.diagnostics import Finding
-from mizzen.config.resource import Resource
-from mizzen.config.types.telemetry import Telemetry
+from mizzen.config.resource import Path, Resource
+from mizzen.config.types.telemetry import ProviderRef, Telemetry
 from mizzen.derive.mesh import mesh_config
+from mizzen.derive.providers import extension_provider
 from mizzen.incremental import Database
 
 
-@analyzer("Telemetry", codes="IST0157")
+@analyzer("Telemetry", codes="IST0157 MZ0204")
 def telemetry_providers(db: Database, resource: Resource[Telemetry]) -> Findings:
+    for provider, path in _named(resource.spec):
+        if extension_provider(db, provider.name) is None:
+            message = f'MeshConfig has no extension provider "{provider.name}": nothing is told to it'
+            yield Finding(
+                "MZ0204", (*path, "name"), message, "correct the name, or add it to extensionProviders"
+            )
     defaults = mesh_config(db).default_providers
     if defaults is not None and defaults.access_logging:
         return
@@ -19,3 +28,14 @@ def telemetry_providers(db: Database, resource: Resource[Telemetry]) -> Findings
         message = f"this access log names no provider, and the mesh has no default: it is ignored{also}"
         hint = "add providers, or set defaultProviders.accessLogging in MeshConfig"
         yield Finding("IST0157", ("spec", "accessLogging", nameless[0]), message, hint)
+
+
+def _named(spec: Telemetry) -> Iterator[tuple[ProviderRef, Path]]:
+    for member, settings in (
+        ("tracing", spec.tracing),
+        ("metrics", spec.metrics),
+        ("accessLogging", spec.access_logging),
+    ):
+        for index, one in enumerate(settings):
+            for number, provider in enumerate(one.providers):
+                yield provider, ("spec", member, index, "providers", number)

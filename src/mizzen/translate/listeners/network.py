@@ -187,7 +187,8 @@ def tcp_proxy(
     """
     ended = [at_the_end(log) for log in logs] if reporting.is_counted else logs
     proxy = TcpProxy(stat_prefix=stat_prefix, access_log=[*reporting.of_connections(), *ended], **settings)
-    proxy.access_log_options.flush_access_log_on_connected = reporting.is_counted
+    if reporting.is_counted:
+        proxy.access_log_options.flush_access_log_on_connected = True
     if len(weights) > 1:
         for name, weight in weights:
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)
