@@ -31,11 +31,12 @@ def telemetry_providers(db: Database, resource: Resource[Telemetry]) -> Findings
 
 
 def _named(spec: Telemetry) -> Iterator[tuple[ProviderRef, Path]]:
-    for member, settings in (
-        ("tracing", spec.tracing),
-        ("metrics", spec.metrics),
-        ("accessLogging", spec.access_logging),
-    ):
-        for index, one in enumerate(settings):
-            for number, provider in enumerate(one.providers):
+    named = {
+        "tracing": [one.providers for one in spec.tracing],
+        "metrics": [one.providers for one in spec.metrics],
+        "accessLogging": [one.providers for one in spec.access_logging],
+    }
+    for member, settings in named.items():
+        for index, providers in enumerate(settings):
+            for number, provider in enumerate(providers):
                 yield provider, ("spec", member, index, "providers", number)
