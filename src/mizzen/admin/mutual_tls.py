@@ -9,28 +9,15 @@ from dataclasses import dataclass, field
 
 from mizzen.admin.metrics_text import Series
 from mizzen.admin.schema import MutualTlsReport, PlaintextCaller, WorkloadMutualTls
-from mizzen.admin.traffic import CONNECTIONS, REQUESTS, connected, in_mutual_tls, workload_of
+from mizzen.admin.traffic import CONNECTIONS, REQUESTS, Tally, connected, in_mutual_tls, workload_of
 from mizzen.admin.window import Activity
-
-
-@dataclass(slots=True)
-class _Callers:
-    """How much came from somebody, and when it came last."""
-
-    total: int = 0
-    last_seen: float | None = None
-
-    def add(self, one: Activity) -> None:
-        self.total += one.total
-        if one.last_seen is not None:
-            self.last_seen = max(self.last_seen or one.last_seen, one.last_seen)
 
 
 @dataclass(slots=True)
 class _Reached:
     mutual: int = 0
-    plaintext: _Callers = field(default_factory=_Callers)
-    callers: dict[str, _Callers] = field(default_factory=dict)
+    plaintext: Tally = field(default_factory=Tally)
+    callers: dict[str, Tally] = field(default_factory=dict)
 
 
 def build_mutual_tls(
@@ -63,7 +50,7 @@ def _add(found: _Reached, one: Activity) -> None:
         else:
             found.plaintext.add(one)
     elif _spoke_plaintext(one.series):
-        found.callers.setdefault(workload_of(one.series, "source"), _Callers()).add(one)
+        found.callers.setdefault(workload_of(one.series, "source"), Tally()).add(one)
 
 
 def _spoke_plaintext(series: Series) -> bool:
@@ -74,7 +61,7 @@ def _built(name: str, mode: str, found: _Reached, to_epoch: Callable[[float], fl
     callers = {source: one for source, one in found.callers.items() if one.total}
     unknown = found.plaintext.total - sum(one.total for one in callers.values())
     if unknown > 0:
-        callers[""] = _Callers(unknown, found.plaintext.last_seen)
+        callers[""] = Tally(unknown, found.plaintext.last_seen)
     return WorkloadMutualTls(
         workload=name,
         mode=mode,

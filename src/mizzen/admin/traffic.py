@@ -173,7 +173,9 @@ class _DenialKey:
 
 
 @dataclass(slots=True)
-class _DenialSum:
+class Tally:
+    """How much of something there was, and when it came last (None: before anybody looked)."""
+
     total: int = 0
     last_seen: float | None = None
 
@@ -182,6 +184,9 @@ class _DenialSum:
         if one.last_seen is not None:
             self.last_seen = max(self.last_seen or one.last_seen, one.last_seen)
 
+
+@dataclass(slots=True)
+class _DenialSum(Tally):
     def build(
         self, key: _DenialKey, allow_policies: AllowPolicies, to_epoch: Callable[[float], float]
     ) -> Denial:
