@@ -173,10 +173,13 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         stream("echo"),
         stream("caller"),
     )
-    with running_lab(folder, definition=LabDefinition(name="told", workloads=workloads)) as started:
+    budget = ("--metric-series", str(MOST_SERIES))
+    definition = LabDefinition(name="told", workloads=workloads)
+    with running_lab(folder, definition=definition, agent_options=budget) as started:
         yield started
 
 
+MOST_SERIES = 30  # of each metric of a proxy: more than what all but the last test makes
 OF_BOTH_SIDES = (
     ("source", "front"),
     ("source", "middle"),
@@ -213,6 +216,17 @@ def test_both_sides_count_the_same(lab: Lab) -> None:
     }
     assert requests_to_back(lab, "source") == expected
     assert requests_to_back(lab, "destination") == expected
+
+
+def test_more_requests_make_no_more_series(lab: Lab) -> None:
+    def series() -> int:
+        return sum(name.startswith("istio_") for name, _, _ in samples(lab, "middle", "back-v1"))
+
+    lab.requests("middle", "http://back/", count=5)
+    until(lambda: counted(lab, "istio_request_bytes_count", "middle", (), response_code="200"), "a flush")
+    before = series()
+    lab.requests("middle", "http://back/", count=50)
+    assert series() == before
 
 
 def test_labels_are_istios(lab: Lab) -> None:
@@ -428,6 +442,7 @@ spec:
       tagOverrides:
         method: {value: request.method}
         request_host: {value: request.host}
+        request_path: {value: request.path}
         source_version: {operation: REMOVE}
         destination_version: {operation: REMOVE}
     - match: {metric: REQUEST_SIZE}
@@ -453,3 +468,17 @@ def test_a_telemetry_changes_metrics(lab: Lab) -> None:
         assert labels["destination_service_name"] == "back"
         assert labels["destination_service"] == "back.shop.svc.cluster.local"
         assert labels["destination_service_namespace"] == "shop"
+
+    # Whoever chooses the values of a label cannot fill Prometheus with them.
+    sent = [lab.request("middle", f"http://back/{number}")[0] for number in range(2 * MOST_SERIES)]
+    assert sent == [200] * len(sent)
+    paths = counted(lab, "istio_requests_total", "middle", ("request_path",), method="GET")
+    folded = counted(lab, "istio_requests_total", "middle", (), request_path="other").total()
+    assert len(paths) <= MOST_SERIES
+    assert paths.total() + folded >= len(sent)
+    reported = {
+        labels["metric"]: value
+        for name, labels, value in samples(lab, "middle")
+        if name == "mizzen_agent_folded_series"
+    }
+    assert reported["istio_requests_total"] >= MOST_SERIES
