@@ -144,7 +144,10 @@ def test_mtls_becomes_strict_and_permissive_again(lab: Lab) -> None:
         for _ in range(5):
             write(lab, "mode.yaml", MODE.format(mode="STRICT"))
             assert 200 not in statuses(lab, "naked")
-            until(lambda: held(lab)[-1][0] == "closed", lambda: f"the old connection is closed: {held(lab)[-40:]}")
+            until(
+                lambda: held(lab)[-1][0] == "closed",
+                lambda: f"the old connection is closed: {held(lab)[-40:]}",
+            )
             assert_refused(lab)
             write(lab, "mode.yaml", MODE.format(mode="PERMISSIVE"))
             assert statuses(lab, "naked") == {200: 20}
