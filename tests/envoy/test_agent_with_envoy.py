@@ -274,7 +274,8 @@ async def test_prometheus_gets_envoys_the_agents_and_the_applications_metrics_in
         assert versions["version"] == __version__
         asked = len(app.heard)
         _, of_proxy = await agent.http("/stats/proxy")
-        assert value_of(read_strictly(of_proxy.decode()), "envoy_server_live") == 1
+        assert value_of(read_strictly(of_proxy.decode()), "mizzen_agent_ready") == 1
+        assert "envoy_server_live" not in of_proxy.decode(), "the daemon does not read it"
         assert len(app.heard) == asked
 
 

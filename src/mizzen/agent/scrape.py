@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from mizzen.agent.application_metrics import TIMEOUT_HEADER, NoMetricsError
 from mizzen.agent.cardinality import Budget
@@ -27,6 +28,10 @@ from mizzen.agent.metrics import (
 )
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+READ_BY_THE_DAEMON: Final = (
+    "^(istio_requests_total|istio_request_duration_milliseconds|istio_tcp_connections_opened_total|mizzen_)"
+)
+"""Matches the beginning of Envoy's names of what the daemon's picture of the traffic is made of (`admin/traffic.py`)."""
 
 _USUAL_SECONDS: Final = 5.0  # where nobody says how long the scrape may take
 _MOST_SECONDS: Final = 10.0  # Prometheus' default, and as long as the agent's server takes over a request
@@ -53,7 +58,9 @@ class Sources:
 
 
 class Scrapes:
-    """Answers Prometheus (`merged`), and the daemon (`of_proxy`), for which no application is to be asked every second."""
+    """Answers Prometheus (`merged`), and the daemon (`of_proxy`), for which nobody is to be asked every second for what it does not
+    read.
+    """
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -63,7 +70,7 @@ class Scrapes:
 
     async def of_proxy(self, _request: Request) -> Response:
         try:
-            envoy = await self._of_envoy()
+            envoy = await self._asked(f"?filter={quote(READ_BY_THE_DAEMON)}")
         except AdminError as error:
             _log.debug("metrics without Envoy's: %s", error)
             envoy = b""
@@ -83,9 +90,12 @@ class Scrapes:
         text = agent + exposition_of_scrapes(self.figures) + answer.text
         return Response(text, content_type=CONTENT_TYPE)
 
+    async def _asked(self, only: str = "") -> bytes:
+        exposition = await self._sources.envoy.get(f"/stats/prometheus{only}")
+        return with_mesh_names(exposition, self._sources.own_facts)
+
     async def _of_envoy(self) -> bytes:
-        exposition = await self._sources.envoy.get("/stats/prometheus")
-        found = self._sources.budget.applied(with_mesh_names(exposition, self._sources.own_facts))
+        found = self._sources.budget.applied(await self._asked())
         folded = self._sources.budget.folded
         for metric in folded.keys() - self.figures.folded.keys():
             _log.warning(

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import re
 from functools import partial
+from urllib.parse import unquote
 
 import pytest
 
+from mizzen.admin.traffic import COUNTERS
 from mizzen.agent.application_metrics import ApplicationMetrics, fetch
 from mizzen.agent.cardinality import Budget
 from mizzen.agent.envoy_admin import EnvoyAdmin
 from mizzen.agent.http import Request
 from mizzen.agent.metrics import Part
-from mizzen.agent.scrape import CONTENT_TYPE, Scrapes, Sources, patience
+from mizzen.agent.scrape import CONTENT_TYPE, READ_BY_THE_DAEMON, Scrapes, Sources, patience
 from tests.support.agent_mesh import until
 from tests.support.exposition import read_strictly, value_of
 from tests.support.metrics_servers import answering, ok
@@ -153,6 +156,11 @@ async def test_the_daemon_asks_no_application_and_is_not_counted(envoy):
     assert value_of(families, "istio_requests_total") == 7
     assert value_of(families, "mizzen_agent_ready") == 1
     assert scrapes.figures.asked == 0
+    assert unquote(envoy.heard[0].decode()).startswith(f"GET /stats/prometheus?filter={READ_BY_THE_DAEMON} ")
+
+
+def test_the_daemon_gets_what_it_reads():
+    assert all(re.match(READ_BY_THE_DAEMON, re.sub("_(sum|count)$", "", name)) for name in COUNTERS)
 
 
 @pytest.mark.parametrize(
