@@ -4,25 +4,13 @@ Source: Istio's PeerAuthentication: a workload's policy over its namespace's ove
 UNSET inherits; the oldest wins among several of one scope; without any, PERMISSIVE.
 """
 
-from mizzen.config.resource import Resource, ResourceKey
+from mizzen.config.resource import Resource
 from mizzen.config.types.security import MutualTLSMode, PeerAuthentication
-from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
+from mizzen.derive.age import oldest_first
 from mizzen.derive.mesh import mesh_config, root_namespace
 from mizzen.derive.workloads import covers
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
-
-
-@query
-def _policies(db: Database, namespace: str) -> tuple[Resource[PeerAuthentication], ...]:
-    """The namespace's policies, oldest first."""
-    found = (RESOURCES(db, key) for key in BY_NAMESPACE(db, ("PeerAuthentication", namespace)))
-    return tuple(sorted((policy for policy in found if policy), key=age))
-
-
-def age(resource: Resource[object]) -> tuple[bool, str, ResourceKey]:
-    """Sort key of Istio's "oldest first": creation time where known, then name and namespace."""
-    return (not resource.created, resource.created, resource.key)
 
 
 @query
@@ -33,13 +21,13 @@ def mutual_tls_policy(
     mode = MutualTLSMode.PERMISSIVE
     ports: dict[int, MutualTLSMode] = {}
     for scope in dict.fromkeys((root_namespace(db), namespace)):
-        policies = _policies(db, scope)
+        policies = oldest_first(db, "PeerAuthentication", scope)
         general = next((policy for policy in policies if not _selector(policy)), None)
         mode = _mode(general) or mode
     own = next(
         (
             policy
-            for policy in _policies(db, namespace)
+            for policy in oldest_first(db, "PeerAuthentication", namespace)
             if _selector(policy) and covers(_selector(policy), labels)
         ),
         None,

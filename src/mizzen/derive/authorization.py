@@ -2,8 +2,8 @@
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.security import AuthorizationPolicy
+from mizzen.derive.age import age
 from mizzen.derive.attachment import Attachment
-from mizzen.derive.authentication import age
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import root_namespace
 from mizzen.frozen import FrozenMap

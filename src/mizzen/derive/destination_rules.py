@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import DestinationRule, Subset, TrafficPolicy
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.hosts import most_specific, qualified
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config, root_namespace

@@ -2,7 +2,7 @@
 
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.envoy_filter import ApplyTo, EnvoyConfigObjectPatch, EnvoyFilter
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import root_namespace
 from mizzen.derive.workloads import covers

@@ -5,7 +5,7 @@ from dataclasses import replace
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import Gateway
 from mizzen.derive import ingress
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.inputs import BY_KIND, RESOURCES
 from mizzen.derive.namespaces import is_discovered
 from mizzen.incremental import Database, query

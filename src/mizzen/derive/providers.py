@@ -5,7 +5,7 @@ from mizzen.config.types.providers import (
     ExtensionProvider,
     PrometheusMetricsProvider,
 )
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.endpoints import service_endpoints
 from mizzen.derive.inputs import RESOURCES, SERVICES_BY_HOST
 from mizzen.derive.mesh import mesh_config

@@ -10,8 +10,7 @@ from mizzen.config import proxy_annotation
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import ProxyConfig as ProxyConfigResource
 from mizzen.config.types.proxy import ProxyConfig
-from mizzen.derive.authentication import age
-from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
+from mizzen.derive.age import oldest_first
 from mizzen.derive.mesh import mesh_config, root_namespace
 from mizzen.derive.workloads import covers, workload
 from mizzen.frozen import FrozenMap
@@ -20,24 +19,18 @@ from mizzen.model.proxy import ProxySettings
 
 
 @query
-def _objects(db: Database, namespace: str) -> tuple[Resource[ProxyConfigResource], ...]:
-    found = (RESOURCES(db, key) for key in BY_NAMESPACE(db, ("ProxyConfig", namespace)))
-    return tuple(sorted((resource for resource in found if resource), key=age))
-
-
-@query
 def _holding(
     db: Database, namespace: str, labels: FrozenMap[str, str]
 ) -> tuple[Resource[ProxyConfigResource], ...]:
     """The ProxyConfigs that hold for a workload, the most general first."""
     general = (
-        next((found for found in _objects(db, scope) if found.spec.selector is None), None)
+        next((found for found in oldest_first(db, "ProxyConfig", scope) if found.spec.selector is None), None)
         for scope in dict.fromkeys((root_namespace(db), namespace))
     )
     own = next(
         (
             found
-            for found in _objects(db, namespace)
+            for found in oldest_first(db, "ProxyConfig", namespace)
             if found.spec.selector is not None and covers(found.spec.selector.match_labels, labels)
         ),
         None,

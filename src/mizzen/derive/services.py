@@ -10,7 +10,7 @@ from mizzen.config.types.core import ServiceSpec as KubernetesService
 from mizzen.config.types.core import ServiceType
 from mizzen.config.types.networking import ServiceEntry
 from mizzen.config.validation.hosts import is_subnet
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.hosts import service_host
 from mizzen.derive.inputs import (
     BY_KIND,

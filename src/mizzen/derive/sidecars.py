@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.mesh import OutboundTrafficMode
 from mizzen.config.types.networking import Destination, IstioEgressListener, Sidecar
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.hosts import matches
 from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import mesh_config, root_namespace

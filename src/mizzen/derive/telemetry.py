@@ -4,12 +4,11 @@ Source: Istio. The Telemetry of the root namespace holds for all, that of a name
 (by selector or targetRefs) for it alone; each goes on from the wider one. Of several for the same the oldest holds.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain
 
-from mizzen.config.resource import Resource
 from mizzen.config.types.mesh import DefaultProviders
 from mizzen.config.types.telemetry import (
     AccessLogging,
@@ -27,9 +26,8 @@ from mizzen.config.types.telemetry import (
     TracingSelector,
 )
 from mizzen.config.validation.cel import as_text, problem_for_envoy
+from mizzen.derive.age import oldest_first
 from mizzen.derive.attachment import Attachment
-from mizzen.derive.authentication import age
-from mizzen.derive.inputs import BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import mesh_config, root_namespace
 from mizzen.derive.providers import PROMETHEUS, extension_provider
 from mizzen.frozen import EMPTY, FrozenMap
@@ -110,30 +108,20 @@ def observed(db: Database, namespace: str, labels: FrozenMap[str, str], side: Si
 @query
 def _telemetries(db: Database, namespace: str, labels: FrozenMap[str, str]) -> tuple[Telemetry, ...]:
     """Those that hold for a workload, the widest first."""
-    levels = [_first(_general(db, owner)) for owner in dict.fromkeys((root_namespace(db), namespace))]
-    own = (spec for spec, attachment in _attached(db, namespace) if attachment.holds_for(labels))
-    return tuple(spec for spec in (*levels, _first(own)) if spec is not None)
-
-
-def _general(db: Database, namespace: str) -> Iterator[Telemetry]:
-    resources = _oldest_first(db, namespace)
-    return (one.spec for one in resources if Attachment.of(one.spec) == _EVERYWHERE)
+    general = (
+        next((spec for spec, meant in _attached(db, owner) if meant == _EVERYWHERE), None)
+        for owner in dict.fromkeys((root_namespace(db), namespace))
+    )
+    chosen = ((spec, meant) for spec, meant in _attached(db, namespace) if meant != _EVERYWHERE)
+    own = next((spec for spec, meant in chosen if meant.holds_for(labels)), None)
+    return tuple(spec for spec in (*general, own) if spec is not None)
 
 
 @query
 def _attached(db: Database, namespace: str) -> tuple[tuple[Telemetry, Attachment], ...]:
-    """Those of a namespace that choose their workloads."""
-    found = ((one.spec, Attachment.of(one.spec)) for one in _oldest_first(db, namespace))
-    return tuple((spec, attachment) for spec, attachment in found if attachment != _EVERYWHERE)
-
-
-def _oldest_first(db: Database, namespace: str) -> list[Resource[Telemetry]]:
-    found = (RESOURCES(db, key) for key in BY_NAMESPACE(db, ("Telemetry", namespace)))
-    return sorted((one for one in found if one is not None), key=age)
-
-
-def _first(found: Iterable[Telemetry]) -> Telemetry | None:
-    return next(iter(found), None)
+    """Those of a namespace, the oldest first, and whom each is for."""
+    found = oldest_first(db, "Telemetry", namespace)
+    return tuple((one.spec, Attachment.of(one.spec)) for one in found)
 
 
 # --- metrics --------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from mizzen.config.types.networking import (
     VirtualService,
 )
 from mizzen.derive import http_routes, ingress
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.hosts import matches, most_specific, qualified
 from mizzen.derive.inputs import BY_KIND, BY_NAMESPACE, RESOURCES
 from mizzen.derive.mesh import exported, mesh_config
