@@ -5,6 +5,7 @@ are kept on a stack. Whether names and types make sense is known to Envoy alone.
 """
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from mizzen.config.resource import Path
@@ -45,9 +46,11 @@ def problem_for_envoy(text: str) -> str:
     """
     if problem := problem_of(text):
         return problem
-    for found in _CALL.finditer(_TEXT.sub("''", text)):
-        if found[1] not in _FUNCTIONS:
-            return f"Envoy has no function {found[1]}"
+    tokens = [token for token in _TOKEN.finditer(text) if token.lastgroup != "space"]
+    for token, following in pairwise(tokens):
+        name = token.group()
+        if token.lastgroup == "name" and following.group() == "(" and name not in _FUNCTIONS:
+            return f"Envoy has no function {name}"
     return "Envoy takes )% for the end of the expression" if ")%" in text else ""
 
 
@@ -59,11 +62,6 @@ def as_text(expression: str) -> str:
     return expression
 
 
-_TEXT = re.compile(
-    r"""[bBrR]{0,2}(?:'{3}(?:[^\\]|\\.)*?'{3}|"{3}(?:[^\\]|\\.)*?"{3}|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""",
-    re.DOTALL,
-)
-_CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*\(")
 _FUNCTIONS: Final = frozenset(
     [
         "bool",
