@@ -14,8 +14,9 @@ from mizzen.derive.mesh import mesh_annotations
 from mizzen.derive.request_authentication import request_authentications
 from mizzen.frozen import FrozenMap
 from mizzen.incremental import Database, query
-from mizzen.proto.api import AccessLog, ExpressionFilter, FileAccessLog
+from mizzen.proto.api import AccessLog, FileAccessLog
 from mizzen.translate.built import pack, struct
+from mizzen.translate.expressions import where
 
 FILE = "audit/audit.log"
 ALLOWED_PERCENT_ANNOTATION = "mizzen.dev/audit-allowed-percent"
@@ -65,13 +66,6 @@ def _result(verdict: str) -> dict[str, Any]:
     return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": {"value": False}}}
 
 
-def _where(expression: str) -> dict[str, Any]:
-    config = pack(ExpressionFilter(expression=expression))
-    return {
-        "extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": config}
-    }
-
-
 # An external authorizer that denies leaves a flag; a token that is refused, a reason.
 _HTTP = (
     {
@@ -79,7 +73,7 @@ _HTTP = (
             "filters": [
                 _result("denied"),
                 {"response_flag_filter": {"flags": ["UAEX"]}},
-                _where("response.code_details.startsWith('jwt_authn_access_denied')"),
+                where("response.code_details.startsWith('jwt_authn_access_denied')"),
             ]
         }
     },
@@ -87,7 +81,7 @@ _HTTP = (
 )
 # Of connections Envoy keeps no result, but the reason why it ended them.
 _DENIED = "connection.termination_details.startsWith('rbac_access_denied') || connection.termination_details.startsWith('ext_authz')"
-_STREAM = (_where(_DENIED), _where(f"!({_DENIED})"))
+_STREAM = (where(_DENIED), where(f"!({_DENIED})"))
 
 
 def _log(verdict: str, http: bool, by: str, which: dict[str, Any]) -> AccessLog:

@@ -18,8 +18,8 @@ from mizzen.derive.providers import extension_provider, provider_service
 from mizzen.incremental import Database, query
 from mizzen.model.service import ServiceRef
 from mizzen.proto.api import HttpExtAuthz, NetworkExtAuthz
-from mizzen.translate import names
 from mizzen.translate.built import encode
+from mizzen.translate.provider_services import cluster_of, grpc_service
 
 MARK_PREFIX = "istio_ext_authz_"
 """Of the metadata in which an RBAC filter leaves the policy that selected a request."""
@@ -57,7 +57,7 @@ def authorizer(db: Database, name: str) -> Authorizer | None:
     found = provider_service(db, settings.service, settings.port)
     if found is None:
         return None
-    cluster = names.outbound_cluster(settings.port, "", found.host)
+    cluster = cluster_of(found.host, settings.port)
     common: dict[str, Any] = {
         "failure_mode_allow": settings.fail_open,
         "transport_api_version": "V3",
@@ -67,7 +67,7 @@ def authorizer(db: Database, name: str) -> Authorizer | None:
         return Authorizer(found, settings.port, _http_filter(name, settings, {**common, **asking}), None)
     grpc: dict[str, Any] = {
         "grpc_service": {
-            "envoy_grpc": {"cluster_name": cluster, "authority": found.host},
+            **grpc_service(found.host, settings.port),
             "timeout": settings.timeout or _TIMEOUT,
         }
     }

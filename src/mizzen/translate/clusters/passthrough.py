@@ -20,7 +20,7 @@ from mizzen.translate.telemetry.metrics import METADATA, SERVICE, service_names
 from mizzen.xds.resource import CLUSTER
 
 
-def unknown_service(name: str) -> dict[str, Any]:
+def _unknown_service(name: str) -> dict[str, Any]:
     """Metadata by which metrics name what is no service of the mesh. (Istio's destination_service_name)"""
     return {"filter_metadata": {METADATA: struct({SERVICE: service_names("", name, "")})}}
 
@@ -34,7 +34,7 @@ def black_hole_cluster(db: Database) -> Built:
             name=names.BLACK_HOLE,
             type="STATIC",
             connect_timeout=mesh_config(db).connect_timeout,
-            metadata=unknown_service(names.BLACK_HOLE),
+            metadata=_unknown_service(names.BLACK_HOLE),
         ),
     )
 
@@ -52,7 +52,7 @@ def dynamic_dns_cluster(db: Database) -> Built:
     """
     mesh = mesh_config(db)
     pool = mesh.default_traffic_policy.connection_pool if mesh.default_traffic_policy else None
-    cluster = Cluster(name=names.DYNAMIC_DNS, metadata=unknown_service(names.DYNAMIC_DNS))
+    cluster = Cluster(name=names.DYNAMIC_DNS, metadata=_unknown_service(names.DYNAMIC_DNS))
     apply_connection_pool(cluster, mesh, pool)
     options = http_options(Protocol.AUTO, mesh, pool, upgrades=False)
     tls = mesh.outbound_traffic_policy.tls
@@ -70,7 +70,7 @@ def original_destination(db: Database, name: str) -> Cluster:
     mesh = mesh_config(db)
     pool = mesh.default_traffic_policy.connection_pool if mesh.default_traffic_policy else None
     cluster = Cluster(
-        name=name, type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED", metadata=unknown_service(name)
+        name=name, type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED", metadata=_unknown_service(name)
     )
     apply_connection_pool(cluster, mesh, pool)
     options = http_options(Protocol.AUTO, mesh, pool, upgrades=False)

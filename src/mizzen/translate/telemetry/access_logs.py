@@ -24,7 +24,7 @@ from mizzen.derive.telemetry import LogOutput, Observed
 from mizzen.incremental import Database
 from mizzen.proto.api import (
     AccessLog,
-    ExpressionFilter,
+    AccessLogFilter,
     FileAccessLog,
     HttpGrpcAccessLog,
     OpenTelemetryAccessLog,
@@ -32,8 +32,9 @@ from mizzen.proto.api import (
     Struct,
     TcpGrpcAccessLog,
 )
-from mizzen.translate import names
 from mizzen.translate.built import pack
+from mizzen.translate.expressions import where
+from mizzen.translate.provider_services import grpc_service
 
 # Istio's default access log line.
 ISTIO_TEXT_FORMAT = (
@@ -79,8 +80,14 @@ def access_logs(db: Database, observed: Observed, *, http: bool) -> list[AccessL
         return _mesh_logs(mesh_config(db))
     # Envoy would refuse the whole listener for what it does not understand. Validation warns of it.
     usable = (one for one in observed.logs if not (one.expression and problem_for_envoy(one.expression)))
-    found = ((output, _log(db, output, http=http)) for output in usable)
-    return [_where(log, output.expression) for output, log in found if log is not None]
+    found = []
+    for output in usable:
+        log = _log(db, output, http=http)
+        if log is not None:
+            if output.expression:
+                log.filter.CopyFrom(AccessLogFilter(**where(output.expression)))
+            found.append(log)
+    return found
 
 
 def _mesh_logs(mesh: MeshConfig) -> list[AccessLog]:
@@ -94,32 +101,20 @@ def _mesh_logs(mesh: MeshConfig) -> list[AccessLog]:
     return [_file(mesh.access_log_file, {"text_format_source": {"inline_string": text}})]
 
 
-def _where(log: AccessLog, expression: str) -> AccessLog:
-    """Only where a CEL expression is true a line is written."""
-    if expression:
-        log.filter.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
-        log.filter.extension_filter.typed_config.CopyFrom(pack(ExpressionFilter(expression=expression)))
-    return log
-
-
 def _log(db: Database, output: LogOutput, *, http: bool) -> AccessLog | None:
     """None where there is no such provider, where it is none of access logs or of the other kind of traffic, where its service is
     not known, or where Envoy would not understand its format.
     """
     provider = extension_provider(db, output.provider) or ExtensionProvider()
-    settings = provider.envoy_file_access_log or provider.envoy_otel_als
-    chosen = settings.log_format if settings else None
+    formatted = provider.envoy_file_access_log or provider.envoy_otel_als
+    chosen = formatted.log_format if formatted else None
     if chosen is not None and (log_format_problem(chosen.text) or log_format_problem(chosen.labels)):
         return None
     if provider.envoy_file_access_log:
         return _of_file(provider.envoy_file_access_log)
-    if provider.envoy_otel_als:
-        return _of_otlp(db, provider.envoy_otel_als)
-    if provider.envoy_http_als and http:
-        return _of_http_service(db, provider.envoy_http_als)
-    if provider.envoy_tcp_als and not http:
-        return _of_tcp_service(db, provider.envoy_tcp_als)
-    return None
+    sent = provider.envoy_otel_als or (provider.envoy_http_als if http else provider.envoy_tcp_als)
+    found = provider_service(db, sent.service, sent.port) if sent else None
+    return _sent(sent, grpc_service(found.host, sent.port)) if sent and found else None
 
 
 # --- files ----------------------------------------------------------------------------------------------------
@@ -147,20 +142,28 @@ def _file(path: str, log_format: Mapping[str, Any]) -> AccessLog:
 
 # --- by gRPC --------------------------------------------------------------------------------------------------
 
-
-def grpc_service(db: Database, service: str, port: int) -> dict[str, Any] | None:
-    """Envoy's setting for a provider's service; None where it is not known."""
-    found = provider_service(db, service, port)
-    if found is None:
-        return None
-    cluster = names.outbound_cluster(port, "", found.host)
-    return {"envoy_grpc": {"cluster_name": cluster, "authority": found.host}}
+_Sent = EnvoyOpenTelemetryLogProvider | EnvoyHttpGrpcV3LogProvider | EnvoyTcpGrpcV3LogProvider
 
 
-def _of_otlp(db: Database, provider: EnvoyOpenTelemetryLogProvider) -> AccessLog | None:
-    service = grpc_service(db, provider.service, provider.port)
-    if service is None:
-        return None
+def _sent(provider: _Sent, service: dict[str, Any]) -> AccessLog:
+    """To `service`, Envoy's setting for where that is."""
+    match provider:
+        case EnvoyOpenTelemetryLogProvider():
+            return _by_otlp(provider, service)
+        case EnvoyHttpGrpcV3LogProvider():
+            http = HttpGrpcAccessLog(
+                common_config=_common(provider, service, _HTTP_LOG),
+                additional_request_headers_to_log=provider.additional_request_headers_to_log,
+                additional_response_headers_to_log=provider.additional_response_headers_to_log,
+                additional_response_trailers_to_log=provider.additional_response_trailers_to_log,
+            )
+            return AccessLog(name="envoy.access_loggers.http_grpc", typed_config=pack(http))
+        case EnvoyTcpGrpcV3LogProvider():
+            tcp = TcpGrpcAccessLog(common_config=_common(provider, service, _TCP_LOG))
+            return AccessLog(name="envoy.access_loggers.tcp_grpc", typed_config=pack(tcp))
+
+
+def _by_otlp(provider: EnvoyOpenTelemetryLogProvider, service: dict[str, Any]) -> AccessLog:
     text = (provider.log_format.text if provider.log_format else "") or ISTIO_TEXT_FORMAT
     labels: Mapping[str, Any] = (provider.log_format.labels if provider.log_format else None) or {}
     config = OpenTelemetryAccessLog(
@@ -174,36 +177,15 @@ def _of_otlp(db: Database, provider: EnvoyOpenTelemetryLogProvider) -> AccessLog
     return AccessLog(name="envoy.access_loggers.open_telemetry", typed_config=pack(config))
 
 
-def _common(service: dict[str, Any], log_name: str, filter_state: tuple[str, ...]) -> dict[str, Any]:
+def _common(
+    provider: EnvoyHttpGrpcV3LogProvider | EnvoyTcpGrpcV3LogProvider, service: dict[str, Any], usual_name: str
+) -> dict[str, Any]:
     return {
-        "log_name": log_name,
+        "log_name": provider.log_name or usual_name,
         "grpc_service": service,
         "transport_api_version": "V3",
-        "filter_state_objects_to_log": filter_state,
+        "filter_state_objects_to_log": provider.filter_state_objects_to_log,
     }
-
-
-def _of_http_service(db: Database, provider: EnvoyHttpGrpcV3LogProvider) -> AccessLog | None:
-    service = grpc_service(db, provider.service, provider.port)
-    if service is None:
-        return None
-    config = HttpGrpcAccessLog(
-        common_config=_common(service, provider.log_name or _HTTP_LOG, provider.filter_state_objects_to_log),
-        additional_request_headers_to_log=provider.additional_request_headers_to_log,
-        additional_response_headers_to_log=provider.additional_response_headers_to_log,
-        additional_response_trailers_to_log=provider.additional_response_trailers_to_log,
-    )
-    return AccessLog(name="envoy.access_loggers.http_grpc", typed_config=pack(config))
-
-
-def _of_tcp_service(db: Database, provider: EnvoyTcpGrpcV3LogProvider) -> AccessLog | None:
-    service = grpc_service(db, provider.service, provider.port)
-    if service is None:
-        return None
-    config = TcpGrpcAccessLog(
-        common_config=_common(service, provider.log_name or _TCP_LOG, provider.filter_state_objects_to_log)
-    )
-    return AccessLog(name="envoy.access_loggers.tcp_grpc", typed_config=pack(config))
 
 
 def _struct(members: Mapping[str, Any]) -> Struct:

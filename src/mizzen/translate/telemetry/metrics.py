@@ -13,8 +13,9 @@ from mizzen.config.types.telemetry import IstioMetric
 from mizzen.derive.telemetry import METRIC_NAMES, MetricChange
 from mizzen.model import short_labels
 from mizzen.model.subject import pattern_of
-from mizzen.proto.api import AccessLog, AccessLogFilter, ExpressionFilter, StatsAccessLog
+from mizzen.proto.api import AccessLog, AccessLogFilter, StatsAccessLog
 from mizzen.translate.built import pack
+from mizzen.translate.expressions import where
 from mizzen.translate.filter_order import GRPC_STATS
 
 # Endpoint and cluster metadata in which translation leaves the names of what they stand for.
@@ -288,16 +289,4 @@ _NOT_GRPC: dict[str, Any] = {
 # FIXME: messages of streaming calls are not counted. Envoy's filter leaves the numbers as bytes ("2,1": two of the request, one of the
 # response), and neither a format string nor its CEL makes numbers of them: they can only be compared.
 _ONE_EACH_WAY = f"filter_state['{GRPC_STATS}'] == b'1,1'"
-_UNARY: dict[str, Any] = {
-    "and_filter": {
-        "filters": [
-            _GRPC,
-            {
-                "extension_filter": {
-                    "name": "envoy.access_loggers.extension_filters.cel",
-                    "typed_config": pack(ExpressionFilter(expression=_ONE_EACH_WAY)),
-                }
-            },
-        ]
-    }
-}
+_UNARY: dict[str, Any] = {"and_filter": {"filters": [_GRPC, where(_ONE_EACH_WAY)]}}

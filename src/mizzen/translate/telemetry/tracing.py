@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from mizzen.config.types.providers import (
-    ExtensionProvider,
     GrpcService,
     HttpHeader,
     HttpService,
@@ -27,9 +26,8 @@ from mizzen.proto.api import (
     OpenTelemetryEnvironment,
     ZipkinConfig,
 )
-from mizzen.translate import names
 from mizzen.translate.built import pack
-from mizzen.translate.telemetry.access_logs import grpc_service
+from mizzen.translate.provider_services import cluster_of, grpc_service
 
 _ZIPKIN_PATH = "/api/v2/spans"
 _TIMEOUT = timedelta(seconds=5)
@@ -47,17 +45,15 @@ def tracing(db: Database, spans: Spans | None) -> HttpConnectionManager.Tracing 
     """Of a connection manager. None where nothing is traced, the provider is not known or its service is not."""
     provider = extension_provider(db, spans.provider) if spans else None
     settings = (provider.opentelemetry or provider.zipkin) if provider else None
-    if spans is None or provider is None or settings is None:
-        return None
-    sender = _sender(db, provider)
-    if sender is None:
+    found = provider_service(db, settings.service, settings.port) if settings else None
+    if spans is None or settings is None or found is None:
         return None
     made = HttpConnectionManager.Tracing(
         client_sampling={"value": 100},
         random_sampling={"value": spans.percent},
         overall_sampling={"value": 100},
         custom_tags=list(_tags(spans)),
-        provider=sender,
+        provider=_sender(settings, found.host),
         no_context_propagation=not spans.propagation,
     )
     if settings.max_tag_length:
@@ -84,67 +80,55 @@ def _tag_value(tag: CustomTag) -> dict[str, Any]:
     return {"value": tag.formatter.value if tag.formatter else ""}
 
 
-def _sender(db: Database, provider: ExtensionProvider) -> dict[str, Any] | None:
-    if provider.opentelemetry is not None:
-        config = _opentelemetry(db, provider.opentelemetry)
-        return {"name": "envoy.tracers.opentelemetry", "typed_config": pack(config)} if config else None
-    assert provider.zipkin is not None
-    zipkin = _zipkin(db, provider.zipkin)
-    return {"name": "envoy.tracers.zipkin", "typed_config": pack(zipkin)} if zipkin else None
+def _sender(settings: OpenTelemetryTracingProvider | ZipkinTracingProvider, host: str) -> dict[str, Any]:
+    """`host` is the collector's."""
+    if isinstance(settings, OpenTelemetryTracingProvider):
+        config = pack(_opentelemetry(settings, host))
+        return {"name": "envoy.tracers.opentelemetry", "typed_config": config}
+    return {"name": "envoy.tracers.zipkin", "typed_config": pack(_zipkin(settings, host))}
 
 
-def _opentelemetry(db: Database, provider: OpenTelemetryTracingProvider) -> OpenTelemetryConfig | None:
+def _opentelemetry(provider: OpenTelemetryTracingProvider, host: str) -> OpenTelemetryConfig:
     if provider.http is not None:
-        sending = _http_service(db, provider.service, provider.port, provider.http)
-        target: dict[str, Any] = {"http_service": sending}
+        target: dict[str, Any] = {"http_service": _http_service(host, provider.port, provider.http)}
     else:
         grpc = provider.grpc or GrpcService()
-        sending = grpc_service(db, provider.service, provider.port)
         target = {
             "grpc_service": {
-                **(sending or {}),
+                **grpc_service(host, provider.port),
                 "initial_metadata": list(_headers(grpc.initial_metadata)),
                 "timeout": grpc.timeout,
             }
         }
-    if sending is None:
-        return None
     detector = "envoy.tracers.opentelemetry.resource_detectors.environment"
     return OpenTelemetryConfig(
         resource_detectors=[{"name": detector, "typed_config": pack(OpenTelemetryEnvironment())}], **target
     )
 
 
-def _zipkin(db: Database, provider: ZipkinTracingProvider) -> ZipkinConfig | None:
-    found = provider_service(db, provider.service, provider.port)
-    if found is None:
-        return None
+def _zipkin(provider: ZipkinTracingProvider, host: str) -> ZipkinConfig:
     path = provider.path or _ZIPKIN_PATH
     config = ZipkinConfig(
-        collector_cluster=names.outbound_cluster(provider.port, "", found.host),
+        collector_cluster=cluster_of(host, provider.port),
         collector_endpoint=path,
         collector_endpoint_version="HTTP_JSON",
-        collector_hostname=found.host,
+        collector_hostname=host,
         trace_id_128bit=not provider.enable_64bit_trace_id,
         shared_span_context={"value": False},
         trace_context_option=provider.trace_context_option.value,
     )
     if provider.timeout is not None or provider.headers:
         settings = HttpService(path=path, timeout=provider.timeout, headers=provider.headers)
-        sending = _http_service(db, provider.service, provider.port, settings)
-        assert sending is not None
+        sending = _http_service(host, provider.port, settings)
         config.collector_service.MergeFrom(type(config.collector_service)(**sending))
     return config
 
 
-def _http_service(db: Database, service: str, port: int, settings: HttpService) -> dict[str, Any] | None:
-    """Envoy's setting for a collector that is reached by HTTP; None where its service is not known."""
-    found = provider_service(db, service, port)
-    if found is None:
-        return None
+def _http_service(host: str, port: int, settings: HttpService) -> dict[str, Any]:
+    """Envoy's setting for a collector that is reached by HTTP."""
     uri = {
-        "uri": f"http://{found.host}:{port}/{settings.path.lstrip('/')}",
-        "cluster": names.outbound_cluster(port, "", found.host),
+        "uri": f"http://{host}:{port}/{settings.path.lstrip('/')}",
+        "cluster": cluster_of(host, port),
         "timeout": settings.timeout or _TIMEOUT,
     }
     return {

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from mizzen.derive.gateways import Carries, GatewayPort, GatewayServer, merged_gateway
 from mizzen.derive.inbound import InboundScope
 from mizzen.derive.scope import outbound_scope
-from mizzen.derive.telemetry import Side, observed
 from mizzen.derive.virtual_services import gateway_virtual_services
 from mizzen.incremental import Database, query
 from mizzen.model.proxy import OutboundScope, ProxyKind
@@ -18,7 +17,7 @@ from mizzen.proto.api import FilterChain, NetworkFilter, TransportSocket
 from mizzen.translate.built import Origin
 from mizzen.translate.gateway_routes import RouteTable
 from mizzen.translate.listeners.gateway.auto_passthrough import passthrough_services
-from mizzen.translate.listeners.gateway.http import Front, http_manager
+from mizzen.translate.listeners.gateway.http import Front, gateway_reporting, http_manager
 from mizzen.translate.listeners.server_tls import server_socket
 from mizzen.translate.listeners.tcp import stream_filters
 from mizzen.translate.security import stream_security
@@ -31,7 +30,6 @@ from mizzen.translate.stream_routes import (
     tls_routes,
     untaken,
 )
-from mizzen.translate.telemetry.reporting import Reporting, client_reporting
 from mizzen.translate.tls import MESH_ALPN
 
 _EVERY_NAME = "*"
@@ -101,7 +99,7 @@ def _stream_chains(db: Database, scope: InboundScope, found: GatewayServer) -> I
     policies = stream_security(db, scope.namespace, scope.labels)
     if found.carries is Carries.AUTO_PASSTHROUGH:
         for name, proxy, origin in passthrough_services(
-            db, gateway_scope(db, scope), found, _reporting(db, scope)
+            db, gateway_scope(db, scope), found, gateway_reporting(db, scope)
         ):
             origins = (server_origin(found), origin)
             yield Chain(StreamMatch((name,)), (*policies, proxy), origins, protocols=MESH_ALPN)
@@ -127,7 +125,9 @@ def _routed(
     socket: TransportSocket | None,
 ) -> Chain:
     port = found.server.port.number
-    carried = stream_filters(db, gateway_scope(db, scope), route.destinations, port, _reporting(db, scope))
+    carried = stream_filters(
+        db, gateway_scope(db, scope), route.destinations, port, gateway_reporting(db, scope)
+    )
     # At a gateway the address that the caller chose is the gateway's own: subnets say nothing (Istio's rule).
     match = StreamMatch(route.match.server_names)
     origins = (server_origin(found), Origin("", route.key, route.path))
@@ -146,10 +146,6 @@ def _routes(db: Database, scope: InboundScope, found: GatewayServer, *, tls: boo
 def gateway_scope(db: Database, scope: InboundScope) -> OutboundScope:
     """What a gateway sees of the mesh."""
     return outbound_scope(db, ProxyKind.GATEWAY, scope.namespace, scope.labels)
-
-
-def _reporting(db: Database, scope: InboundScope) -> Reporting:
-    return client_reporting(db, observed(db, scope.namespace, scope.labels, Side.CLIENT))
 
 
 def server_origin(found: GatewayServer) -> Origin:

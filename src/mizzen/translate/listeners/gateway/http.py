@@ -16,7 +16,7 @@ from mizzen.translate.gateway_routes import RouteTable, route_name
 from mizzen.translate.listeners.network import ads_routes, http_connection_manager, outbound_http_filters
 from mizzen.translate.security import http_security
 from mizzen.translate.telemetry.metrics import denied_metrics
-from mizzen.translate.telemetry.reporting import client_reporting
+from mizzen.translate.telemetry.reporting import Reporting, client_reporting
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class Front:
         return "SANITIZE_SET" if given is ForwardClientCertDetails.UNDEFINED else given.value
 
 
+def gateway_reporting(db: Database, scope: InboundScope) -> Reporting:
+    """What a gateway tells: it is a client (Istio's rule)."""
+    return client_reporting(db, observed(db, scope.namespace, scope.labels, Side.CLIENT))
+
+
 def http_manager(
     db: Database, scope: InboundScope, table: RouteTable, front: Front, *, http3: bool = False
 ) -> NetworkFilter:
@@ -45,7 +50,7 @@ def http_manager(
         front.stat_prefix,
         ads_routes(route_name(db, scope, table)),
         [*policies, *outbound_http_filters(grpc_web=True, dynamic_dns=mesh if dynamic_dns else None)],
-        client_reporting(db, observed(db, scope.namespace, scope.labels, Side.CLIENT)),
+        gateway_reporting(db, scope),
         logs=[
             *([denied_metrics()] if policies else []),
             *audit_logs(db, scope.namespace, scope.labels, http=True),

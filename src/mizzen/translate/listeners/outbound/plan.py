@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from mizzen.config.resource import ResourceKey
 from mizzen.config.types.networking import CaptureMode
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.destination_rules import RuleKeys, rules_for
 from mizzen.derive.inputs import RESOURCES
 from mizzen.derive.protocols import port_protocol
