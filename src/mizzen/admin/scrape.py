@@ -115,24 +115,27 @@ class TrafficScraper:
 
     def report(self) -> TrafficReport:
         now = self._asked_at = self._monotonic()
-        offset = self._now() - now
         return build_report(
             self._window.activity(now),
             window_seconds=self._settings.window_seconds,
             allow_policies=self._allow_policies,
-            to_epoch=lambda seen: seen + offset,
+            to_epoch=self._to_epoch(now),
         )
 
     def mutual_tls(self, modes: Mapping[str, str]) -> MutualTlsReport:
         """Who reaches workloads in plaintext; `modes`: of those that have a proxy, PeerAuthentication's mode."""
         now = self._monotonic()
-        offset = self._now() - now
         return build_mutual_tls(
             self._window.activity(now),
             since=self._began,
             modes=modes,
-            to_epoch=lambda seen: seen + offset,
+            to_epoch=self._to_epoch(now),
         )
+
+    def _to_epoch(self, now: float) -> Callable[[float], float]:
+        """From the window's clock, by which it is `now`."""
+        offset = self._now() - now
+        return lambda seen: seen + offset
 
     async def _scrape_target(self, session: aiohttp.ClientSession, name: str, url: str) -> None:
         try:

@@ -12,10 +12,10 @@ from mizzen.model.subject import Subject, facts_of
 
 # Envoy puts envoy_ before every name; Istio's names have no such prefix.
 _PREFIXED: Final = re.compile(rb"^(# TYPE )?envoy_(?=(?:istio|mizzen)_)", re.MULTILINE)
-_OF_THE_MESH: Final = re.compile(rb"^(?:istio|mizzen)_[^\n]*", re.MULTILINE)
+_EMPTY_SOMEWHERE: Final = re.compile(rb'^(?:istio|mizzen)_[^\n]*=""[^\n]*', re.MULTILINE)
 _SHORT: Final = re.compile(rf'(?<=[{{,]){short_labels.SHORT}="((?:[^"\\]|\\.)*)"'.encode())
 # What an empty label means: nothing went wrong, no gRPC; of all others, that nobody knows.
-_EMPTY: Final = {b"response_flags": b'"-"', b"grpc_response_status": b'""'}
+_EMPTY: Final = {b"response_flags": b"-", b"grpc_response_status": b""}
 _EMPTY_LABEL: Final = re.compile(rb'(\w+)=""')
 
 
@@ -41,7 +41,7 @@ def with_mesh_names(exposition: bytes, own: Mapping[str, str]) -> bytes:
 
     full = _PREFIXED.sub(rb"\1", exposition)
     full = _SHORT.sub(lambda found: in_full(found[1]), full)
-    full = _OF_THE_MESH.sub(_with_values, full)
+    full = _EMPTY_SOMEWHERE.sub(_with_values, full)
     return full if full.isascii() else full.decode(errors="replace").encode()
 
 
@@ -60,21 +60,29 @@ def _labels(fields: Mapping[str, bytes], own: Mapping[bytes, bytes]) -> Iterator
     # What is none of the mesh has no names.
     names = fields.get("service", b"").removeprefix(b"-").split(b"|")
     for index, label in enumerate(short_labels.OF_SERVICE):
-        yield b'%b="%b"' % (label.encode(), names[index] if index < len(names) else b"")
+        yield _label(label, names[index] if index < len(names) else b"")
     protocol = fields.get("request_protocol")
     for label in short_labels.FIELDS[1:]:
         if label in {"service", "peer"}:
             continue
         if (label == _ONLY_GRPC and protocol != b"grpc") or (label == _ONLY_REQUESTS and protocol == b"tcp"):
             continue
-        value = fields.get(label, b"")
-        yield b'%b="%b"' % (label.encode(), b"" if value == b"-" else value)
+        yield _label(label, fields.get(label, b"").removeprefix(b"-"))
 
 
 def _workload_labels(side: bytes, facts: Mapping[str, str]) -> bytes:
     pairs = ((label, facts.get(fact, "")) for label, fact in short_labels.OF_WORKLOAD.items())
-    return ",".join(f'{side.decode()}_{label}="{value}"' for label, value in pairs).encode()
+    return b",".join(_label(f"{side.decode()}_{label}", value.encode()) for label, value in pairs)
+
+
+def _label(name: str, value: bytes) -> bytes:
+    return b'%b="%b"' % (name.encode(), value or _meant(name.encode()))
+
+
+def _meant(empty: bytes) -> bytes:
+    """What a label of the mesh means that is empty."""
+    return _EMPTY.get(empty, b"unknown")
 
 
 def _with_values(line: re.Match[bytes]) -> bytes:
-    return _EMPTY_LABEL.sub(lambda label: label[1] + b"=" + _EMPTY.get(label[1], b'"unknown"'), line.group())
+    return _EMPTY_LABEL.sub(lambda label: b'%b="%b"' % (label[1], _meant(label[1])), line.group())
