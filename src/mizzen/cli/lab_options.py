@@ -35,6 +35,11 @@ def chosen_lab(state_dir: Path | None, name: str | None) -> LabFile:
     return find_lab(state_root(state_dir, os.environ), name)
 
 
+def chosen_socket(given: Path | None, state_dir: Path | None, name: str | None) -> Path:
+    """The admin.sock that is `given`, or that of the lab's daemon. Raises UserError where no such lab runs."""
+    return given or daemon_socket(chosen_lab(state_dir, name))
+
+
 def daemon_socket(lab: LabFile) -> Path:
     """The admin.sock of a lab's daemon."""
     return Layout(Path(lab.state), Path(lab.control).parent / "private").admin_socket

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mizzen.cli.columns import print_columns
-from mizzen.cli.lab_options import SOCKET, chosen_lab, daemon_socket, of_a_lab
+from mizzen.cli.lab_options import SOCKET, chosen_socket, of_a_lab
 from mizzen.cli.local_api import change_document, read_document
 from mizzen.logs import parse_levels
 
@@ -36,7 +36,7 @@ def command(
     if reset and level is not None:
         raise click.UsageError("--reset and --level exclude each other")
     levels = parse_levels(level) if level is not None else None
-    where = socket_path or daemon_socket(chosen_lab(state_dir, name))
+    where = chosen_socket(socket_path, state_dir, name)
     if levels is not None:
         found = change_document(where, _DOCUMENT, {"levels": dict(levels)})["levels"]
     elif reset:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mizzen.cli.columns import print_columns
-from mizzen.cli.lab_options import SOCKET, chosen_lab, daemon_socket, of_a_lab
+from mizzen.cli.lab_options import SOCKET, chosen_socket, of_a_lab
 from mizzen.cli.lines import clean, duration
 from mizzen.cli.local_api import read_document
 
@@ -44,7 +44,7 @@ def report(
     Proxies count from their own start, so let the report see as much traffic as matters: who calls once a month is not in it after
     a week. A caller without a proxy has no name; the application's own log may know its address.
     """
-    where = socket_path or daemon_socket(chosen_lab(state_dir, name))
+    where = chosen_socket(socket_path, state_dir, name)
     document = read_document(where, "mutual-tls")
     workloads = [
         one for one in document["workloads"] if namespace in {None, one["workload"].partition("/")[0]}

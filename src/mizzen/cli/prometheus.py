@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 import yaml
 
-from mizzen.cli.lab_options import chosen_lab, of_a_lab
+from mizzen.cli.lab_options import SOCKET, chosen_socket, of_a_lab
 from mizzen.cli.lines import clean
 from mizzen.errors import UserError
 
@@ -33,12 +33,7 @@ def command() -> None:
     help="Write them into this file, which Prometheus watches, at once and only when they differ.",
 )
 @click.option("--watch", is_flag=True, help="Go on, and write whenever they change. Needs --output.")
-@click.option(
-    "--socket",
-    "socket_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A daemon's admin.sock.  [default: the lab's daemon]",
-)
+@SOCKET
 @of_a_lab
 def targets(
     *, output: Path | None, watch: bool, socket_path: Path | None, name: str | None, state_dir: Path | None
@@ -133,10 +128,9 @@ def write_if_changed(path: Path, content: bytes) -> None:
 def _targets(socket_path: Path | None, state_dir: Path | None, name: str | None) -> bytes:
     import json
 
-    from mizzen.cli.lab_options import daemon_socket
     from mizzen.cli.local_api import read_document
 
-    where = socket_path or daemon_socket(chosen_lab(state_dir, name))
+    where = chosen_socket(socket_path, state_dir, name)
     return json.dumps(read_document(where, _TARGETS_PATH.removeprefix("/api/v1/")), indent=2).encode() + b"\n"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mizzen.cli.columns import print_columns
-from mizzen.cli.lab_options import chosen_lab, daemon_socket, of_a_lab
+from mizzen.cli.lab_options import chosen_socket, of_a_lab
 from mizzen.cli.local_api import read_document
 from mizzen.errors import UserError
 
@@ -38,7 +38,7 @@ def list_proxies(
     *, as_json: bool, socket_path: Path | None, name: str | None, state_dir: Path | None
 ) -> None:
     """List the proxies, and whether each runs what it should."""
-    document = read_document(socket_path or daemon_socket(chosen_lab(state_dir, name)), "workloads")
+    document = read_document(chosen_socket(socket_path, state_dir, name), "workloads")
     workloads = [one for one in document["workloads"] if one["kind"] != "application"]
     if as_json:
         click.echo(json.dumps(workloads, indent=2))
@@ -55,7 +55,7 @@ def config(proxy: str, *, socket_path: Path | None, name: str | None, state_dir:
     namespace, slash, workload = proxy.partition("/")
     if not (namespace and slash and workload) or "/" in workload:
         raise UserError(f"{proxy!r} is no namespace/name", "see `mizzen proxy list`")
-    where = socket_path or daemon_socket(chosen_lab(state_dir, name))
+    where = chosen_socket(socket_path, state_dir, name)
     click.echo(json.dumps(read_document(where, f"proxies/{namespace}/{workload}/config"), indent=2))
 
 

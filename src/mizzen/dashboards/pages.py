@@ -9,12 +9,13 @@ from mizzen.dashboards.model import Dashboard, Panel, Query, Row, Variable
 _OVER = "[$__rate_interval]"
 
 
-def _rate(metric: str, selector: str, by: str = "") -> str:
+def _rate(metric: str, selector: str = "", by: str = "") -> str:
+    series = f"{metric}{{{selector}}}" if selector else metric
     grouped = f" by ({by})" if by else ""
-    return f"sum(rate({metric}{{{selector}}}{_OVER})){grouped}"
+    return f"sum(rate({series}{_OVER})){grouped}"
 
 
-def _quantile(quantile: float, metric: str, selector: str) -> str:
+def _quantile(quantile: float, metric: str, selector: str = "") -> str:
     return f"histogram_quantile({quantile}, {_rate(f'{metric}_bucket', selector, 'le')})"
 
 
@@ -24,8 +25,22 @@ def _success(selector: str, by: str = "") -> str:
     return f"{fine} / {_rate('istio_requests_total', selector, by)}"
 
 
+def _one(
+    title: str,
+    expression: str,
+    legend: str = "",
+    *,
+    unit: str = "short",
+    now: bool = False,
+    table: bool = False,
+    width: int = 8,
+) -> Panel:
+    """A panel of one query."""
+    return Panel(title, (Query(expression, legend),), unit, now, table, width)
+
+
 def _requests(selector: str, by: str, legend: str) -> Panel:
-    return Panel("Requests", (Query(_rate("istio_requests_total", selector, by), legend),), "reqps")
+    return _one("Requests", _rate("istio_requests_total", selector, by), legend, unit="reqps")
 
 
 def _latency(selector: str) -> Panel:
@@ -35,14 +50,14 @@ def _latency(selector: str) -> Panel:
 
 
 def _success_panel(selector: str, by: str = "", legend: str = "success") -> Panel:
-    return Panel("Success (no 5xx)", (Query(_success(selector, by), legend),), "percentunit")
+    return _one("Success (no 5xx)", _success(selector, by), legend, unit="percentunit")
 
 
 def _mutual(selector: str) -> Panel:
-    return Panel(
+    return _one(
         "Requests by mutual TLS",
-        (Query(_rate("istio_requests_total", selector, "connection_security_policy"), ""),),
-        "reqps",
+        _rate("istio_requests_total", selector, "connection_security_policy"),
+        unit="reqps",
     )
 
 
@@ -90,31 +105,21 @@ MESH = Dashboard(
         Row(
             "The mesh",
             (
-                Panel(
-                    "Requests",
-                    (Query(_rate("istio_requests_total", _DESTINATION)),),
-                    "reqps",
-                    now=True,
-                    width=6,
+                _one(
+                    "Requests", _rate("istio_requests_total", _DESTINATION), unit="reqps", now=True, width=6
                 ),
-                Panel("Success (no 5xx)", (Query(_success(_DESTINATION)),), "percentunit", now=True, width=6),
-                Panel(
+                _one("Success (no 5xx)", _success(_DESTINATION), unit="percentunit", now=True, width=6),
+                _one(
                     "Requests with 4xx",
-                    (Query(_rate("istio_requests_total", f'{_DESTINATION}, response_code=~"4.."')),),
-                    "reqps",
+                    _rate("istio_requests_total", f'{_DESTINATION}, response_code=~"4.."'),
+                    unit="reqps",
                     now=True,
                     width=6,
                 ),
-                Panel(
+                _one(
                     "Requests in plaintext",
-                    (
-                        Query(
-                            _rate(
-                                "istio_requests_total", f'{_DESTINATION}, connection_security_policy="none"'
-                            )
-                        ),
-                    ),
-                    "reqps",
+                    _rate("istio_requests_total", f'{_DESTINATION}, connection_security_policy="none"'),
+                    unit="reqps",
                     now=True,
                     width=6,
                 ),
@@ -123,26 +128,22 @@ MESH = Dashboard(
         Row(
             "HTTP and gRPC",
             (
-                Panel(
+                _one(
                     "Requests by workload",
-                    (
-                        Query(
-                            _rate(
-                                "istio_requests_total",
-                                _DESTINATION,
-                                "destination_workload, destination_workload_namespace, destination_service",
-                            )
-                        ),
+                    _rate(
+                        "istio_requests_total",
+                        _DESTINATION,
+                        "destination_workload, destination_workload_namespace, destination_service",
                     ),
-                    "reqps",
+                    unit="reqps",
                     now=True,
                     table=True,
                     width=12,
                 ),
-                Panel(
+                _one(
                     "Success by service",
-                    (Query(_success(_DESTINATION, "destination_service")),),
-                    "percentunit",
+                    _success(_DESTINATION, "destination_service"),
+                    unit="percentunit",
                     now=True,
                     table=True,
                     width=12,
@@ -183,34 +184,27 @@ SERVICE = Dashboard(
         Row(
             "Its callers",
             (
-                Panel(
+                _one(
                     "Requests by caller",
-                    (
-                        Query(
-                            _rate(
-                                "istio_requests_total",
-                                _OF_SERVICE,
-                                "source_workload, source_workload_namespace",
-                            ),
-                            "{{source_workload}}.{{source_workload_namespace}}",
-                        ),
+                    _rate(
+                        "istio_requests_total",
+                        _OF_SERVICE,
+                        "source_workload, source_workload_namespace",
                     ),
-                    "reqps",
+                    "{{source_workload}}.{{source_workload_namespace}}",
+                    unit="reqps",
                 ),
-                Panel(
+                _one(
                     "Success as its callers see it",
-                    (Query(_success(_BY_CALLERS, "source_workload"), "{{source_workload}}"),),
-                    "percentunit",
+                    _success(_BY_CALLERS, "source_workload"),
+                    "{{source_workload}}",
+                    unit="percentunit",
                 ),
-                Panel(
+                _one(
                     "Requests by identity",
-                    (
-                        Query(
-                            _rate("istio_requests_total", _OF_SERVICE, "source_principal"),
-                            "{{source_principal}}",
-                        ),
-                    ),
-                    "reqps",
+                    _rate("istio_requests_total", _OF_SERVICE, "source_principal"),
+                    "{{source_principal}}",
+                    unit="reqps",
                 ),
             ),
         ),
@@ -246,15 +240,11 @@ WORKLOAD = Dashboard(
                 _requests(_INBOUND, "response_code", "{{response_code}}"),
                 _success_panel(_INBOUND),
                 _latency(_INBOUND),
-                Panel(
+                _one(
                     "Requests by caller",
-                    (
-                        Query(
-                            _rate("istio_requests_total", _INBOUND, "source_workload, source_principal"),
-                            "{{source_workload}}",
-                        ),
-                    ),
-                    "reqps",
+                    _rate("istio_requests_total", _INBOUND, "source_workload, source_principal"),
+                    "{{source_workload}}",
+                    unit="reqps",
                 ),
                 _mutual(_INBOUND),
                 _sizes(_INBOUND),
@@ -271,25 +261,19 @@ WORKLOAD = Dashboard(
         Row(
             "Its proxy and agent",
             (
-                Panel(
-                    "Ready proxies",
-                    (Query("sum(mizzen_agent_ready)", "ready"),),
-                    now=True,
-                ),
-                Panel(
+                _one("Ready proxies", "sum(mizzen_agent_ready)", "ready", now=True),
+                _one(
                     "Certificates: the next ends in",
-                    (
-                        Query(
-                            "min(mizzen_agent_certificate_expiry_timestamp_seconds > 0) - time()", "seconds"
-                        ),
-                    ),
-                    "s",
+                    "min(mizzen_agent_certificate_expiry_timestamp_seconds > 0) - time()",
+                    "seconds",
+                    unit="s",
                     now=True,
                 ),
-                Panel(
+                _one(
                     "Memory of agents",
-                    (Query("sum(mizzen_agent_resident_memory_bytes)", "agents"),),
-                    "bytes",
+                    "sum(mizzen_agent_resident_memory_bytes)",
+                    "agents",
+                    unit="bytes",
                     now=True,
                 ),
             ),
@@ -304,81 +288,71 @@ CONTROL_PLANE = Dashboard(
         Row(
             "Delivery",
             (
-                Panel("Connected proxies", (Query("sum(pilot_xds)"),), now=True, width=6),
+                _one("Connected proxies", "sum(pilot_xds)", now=True, width=6),
                 Panel(
                     "From change to ACK, p99",
                     (
                         Query(
-                            f"histogram_quantile(0.99, sum(rate(pilot_proxy_convergence_time_bucket{_OVER})) by (le))",
+                            _quantile(0.99, "pilot_proxy_convergence_time"),
                             "p99",
                         ),
                         Query(
-                            f"histogram_quantile(0.5, sum(rate(pilot_proxy_convergence_time_bucket{_OVER})) by (le))",
+                            _quantile(0.5, "pilot_proxy_convergence_time"),
                             "p50",
                         ),
                     ),
                     "s",
                     width=9,
                 ),
-                Panel(
+                _one(
                     "Pushes by type",
-                    (Query(f"sum(rate(pilot_xds_pushes_total{_OVER})) by (type)", "{{type}}"),),
-                    "ops",
+                    _rate("pilot_xds_pushes_total", by="type"),
+                    "{{type}}",
+                    unit="ops",
                     width=9,
                 ),
-                Panel(
-                    "Pushes by reason",
-                    (Query(f"sum(rate(pilot_push_triggers_total{_OVER})) by (type)", "{{type}}"),),
-                    "ops",
+                _one(
+                    "Pushes by reason", _rate("pilot_push_triggers_total", by="type"), "{{type}}", unit="ops"
                 ),
-                Panel(
-                    "Bytes sent",
-                    (Query(f"sum(rate(mizzen_xds_sent_bytes_total{_OVER})) by (type)", "{{type}}"),),
-                    "Bps",
-                ),
-                Panel(
-                    "Refused by proxies",
-                    (Query("sum(mizzen_xds_refused) by (type) or vector(0)", "{{type}}"),),
-                ),
+                _one("Bytes sent", _rate("mizzen_xds_sent_bytes_total", by="type"), "{{type}}", unit="Bps"),
+                _one("Refused by proxies", "sum(mizzen_xds_refused) by (type) or vector(0)", "{{type}}"),
             ),
         ),
         Row(
             "Work",
             (
-                Panel("Changes that wait", (Query("sum(mizzen_waiting_changes)", "changes"),)),
-                Panel("Proxies that wait", (Query("sum(mizzen_waiting_proxies)", "proxies"),)),
-                Panel(
-                    "Queries run",
-                    (Query(f"sum(rate(mizzen_query_runs_total{_OVER}))", "queries"),),
-                    "ops",
-                ),
-                Panel(
-                    "Memory", (Query('process_resident_memory_bytes{job="mizzen"}', "{{instance}}"),), "bytes"
-                ),
-                Panel(
+                _one("Changes that wait", "sum(mizzen_waiting_changes)", "changes"),
+                _one("Proxies that wait", "sum(mizzen_waiting_proxies)", "proxies"),
+                _one("Queries run", _rate("mizzen_query_runs_total"), "queries", unit="ops"),
+                _one("Memory", 'process_resident_memory_bytes{job="mizzen"}', "{{instance}}", unit="bytes"),
+                _one(
                     "CPU",
-                    (Query(f'rate(process_cpu_seconds_total{{job="mizzen"}}{_OVER})', "{{instance}}"),),
-                    "percentunit",
+                    f'rate(process_cpu_seconds_total{{job="mizzen"}}{_OVER})',
+                    "{{instance}}",
+                    unit="percentunit",
                 ),
-                Panel(
+                _one(
                     "Diagnostics of the configuration",
-                    (Query("sum(mizzen_config_diagnostics) by (severity)", "{{severity}}"),),
+                    "sum(mizzen_config_diagnostics) by (severity)",
+                    "{{severity}}",
                 ),
             ),
         ),
         Row(
             "Certificates",
             (
-                Panel(
+                _one(
                     "CA: ends in",
-                    (Query("min(mizzen_ca_expiry_timestamp_seconds) - time()", "seconds"),),
-                    "s",
+                    "min(mizzen_ca_expiry_timestamp_seconds) - time()",
+                    "seconds",
+                    unit="s",
                     now=True,
                 ),
-                Panel(
+                _one(
                     "Certificates issued",
-                    (Query(f"sum(rate(citadel_server_success_cert_issuance_count_total{_OVER}))", "issued"),),
-                    "ops",
+                    _rate("citadel_server_success_cert_issuance_count_total"),
+                    "issued",
+                    unit="ops",
                 ),
             ),
         ),

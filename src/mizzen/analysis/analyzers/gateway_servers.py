@@ -8,7 +8,7 @@ from mizzen.analysis.objects import spec_of
 from mizzen.config.diagnostics import Finding
 from mizzen.config.resource import Resource, ResourceKey
 from mizzen.config.types.networking import Gateway
-from mizzen.derive.authentication import age
+from mizzen.derive.age import age
 from mizzen.derive.gateways import Conflict, GatewayServer, Refused, merge
 from mizzen.derive.inputs import RESOURCES
 from mizzen.incremental import Database, Index
