@@ -222,13 +222,9 @@ def cpu_seconds(lab: Lab) -> dict[str, float]:
     return found
 
 
-def address(lab: Lab, workload: str) -> str:
-    return next(one.address for one in lab.status().instances if one.workload == workload)
-
-
 def sidecar(lab: Lab, workload: str) -> tuple[float, int]:
     """What a sidecar's Envoy has allocated, in MB, and the number of series that it has of the mesh."""
-    url = f"http://{address(lab, workload)}:15020/stats/prometheus"
+    url = f"http://{lab.address(workload)}:15020/stats/prometheus"
     text = lab.request(workload, url)[2].decode()
     allocated = float(_found(r"^envoy_server_memory_allocated\S* (\d+)", text)) / 1e6
     return allocated, sum(line.startswith("istio_") for line in text.splitlines())
@@ -238,7 +234,7 @@ def start_relays(lab: Lab, folder: Path) -> None:
     """Two Envoys that pass HTTP on in the clear, beside the caller without a sidecar."""
     onward = {"route": {"cluster": "next"}}
     for name, port, upstream, upstream_port in (
-        ("far", 8082, address(lab, "plain"), 8080),
+        ("far", 8082, lab.address("plain"), 8080),
         ("near", 8081, "127.0.0.1", 8082),
     ):
         config = envoy_config(onward, port, upstream, upstream_port)
@@ -265,7 +261,7 @@ def main() -> None:
 
 
 def compare(lab: Lab, rounds: int, seconds: int) -> None:
-    plain = f"http://{address(lab, 'plain')}:8080/"
+    plain = f"http://{lab.address('plain')}:8080/"
     runs = {
         "two sidecars, no metrics": ("client-quiet", "http://server:8080/", "quiet"),
         "two sidecars, all of Istio's metrics": ("client-told", "http://server:8080/", "told"),

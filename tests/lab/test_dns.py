@@ -122,7 +122,7 @@ class Client:
         return self("resolve", name=name, family=family)
 
     def address_of(self, workload: str) -> str:
-        return next(one.address for one in self.lab.status().instances if one.workload == workload)
+        return self.lab.address(workload)
 
 
 @pytest.fixture(scope="module")

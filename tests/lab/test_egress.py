@@ -74,8 +74,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
 
 
 def beyond(lab: Lab, port: int) -> str:
-    found = next(one.address for one in lab.status().instances if one.workload == "beyond")
-    return f"http://{found}:{port}/"
+    return f"http://{lab.address('beyond')}:{port}/"
 
 
 def logged(lab: Lab, workload: str, *parts: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Mode
-from tests.support.edge_client import Seen, address_of, call, stranger
+from tests.support.edge_client import Seen, call, stranger
 from tests.support.edge_secrets import leaf, roots, secret, tls_secret
 from tests.support.http3_client import http3_client
 from tests.support.lab import Lab, running_lab, until
@@ -134,7 +134,7 @@ def _server(name: str, port: str, *, sidecar: bool = True, certificates: str = "
 
 
 def https(lab: Lab, host: str, **asked: object) -> Seen:
-    given = {"address": address_of(lab, "edge-0"), "port": HTTPS, "host": host, "sni": host, **asked}
+    given = {"address": lab.address("edge-0"), "port": HTTPS, "host": host, "sni": host, **asked}
     return call(lab, **given)[0]
 
 
@@ -175,7 +175,7 @@ def test_http2_and_http1_are_offered(lab):
 
 
 def test_plain_http_is_redirected(lab):
-    (seen,) = call(lab, address=address_of(lab, "edge-0"), port=80, host="one.test", path="/x?y=1")
+    (seen,) = call(lab, address=lab.address("edge-0"), port=80, host="one.test", path="/x?y=1")
     assert (seen.status, seen.headers["location"]) == (301, "https://one.test/x?y=1")
 
 
@@ -200,7 +200,7 @@ def test_passthrough_leads_to_the_servers_own_certificate(lab):
 def test_tcp_comes_out_at_the_service(lab):
     (seen,) = call(
         lab,
-        address=address_of(lab, "edge-0"),
+        address=lab.address("edge-0"),
         port=9000,
         raw="GET / HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n",
     )
@@ -219,7 +219,7 @@ def test_a_certificate_is_replaced_under_load_and_no_request_fails(lab):
     stop = threading.Event()
 
     def load() -> None:
-        given = {"address": address_of(lab, "edge-0"), "port": HTTPS, "host": "one.test", "sni": "one.test"}
+        given = {"address": lab.address("edge-0"), "port": HTTPS, "host": "one.test", "sni": "one.test"}
         while not stop.is_set():
             found.extend(call(lab, **given, count=20))
 
@@ -257,7 +257,7 @@ def test_a_bad_secret_leaves_the_last_good_one_in_force(lab):
 def test_http3_is_told_of_and_served(lab):
     seen = eventually(lab, "one.test")
     assert seen.headers["alt-svc"] == 'h3=":443"; ma=86400'
-    lab.add(http3_client("quic", "shop", address_of(lab, "edge-0"), "one.test", roots()))
+    lab.add(http3_client("quic", "shop", lab.address("edge-0"), "one.test", roots()))
     try:
         answer = until(lambda: _by_http3(lab), "HTTP/3 is answered")
         assert json.loads(answer)["me"] == "web-0"
@@ -266,6 +266,6 @@ def test_http3_is_told_of_and_served(lab):
 
 
 def _by_http3(lab: Lab) -> bytes | None:
-    url = f"http://{address_of(lab, 'quic-0')}:8000/"
+    url = f"http://{lab.address('quic-0')}:8000/"
     status, headers, body = lab.request("stranger", url, {"Host": "one.test"})
     return body if status == 200 and headers.get("x-protocol") == "HTTP/3" else None

@@ -148,10 +148,6 @@ def lab(tmp_path_factory, shared) -> Iterator[Lab]:
         yield made
 
 
-def address_of(lab: Lab, name: str) -> str:
-    return next(one.address for one in lab.status().instances if one.workload == name)
-
-
 def take_back(lab: Lab, name: str) -> None:
     before = lab.admin("/api/v1/status")["revision"]
     (lab.folder / name).unlink()
@@ -166,7 +162,7 @@ def test_requests_are_judged_at_a_port_whose_protocol_nobody_said(lab: Lab, sour
 
 @pytest.mark.parametrize("source", ["caller", "stranger"])
 def test_requests_are_judged_at_a_port_that_nothing_declares(lab: Lab, source: str) -> None:
-    url = f"http://{address_of(lab, 'server')}:8003"
+    url = f"http://{lab.address('server')}:8003"
     assert lab.request(source, url)[::2] == (200, b"undeclared")
     assert lab.request(source, f"{url}/secret")[0] == 403
 
@@ -191,7 +187,7 @@ def test_a_sidecar_ends_tls_for_strangers_with_the_workloads_own_certificate(lab
     for file, text in zip(("cert.pem", "key.pem"), leaf("server.example"), strict=True):
         (shared / file).write_bytes(text)
     write(lab, "tls.yaml", OWN_TLS.format(folder=shared))
-    place = f"{address_of(lab, 'server')}/9443"
+    place = f"{lab.address('server')}/9443"
     said = until(lambda: _said_over_tls(lab, place), "the certificate is there")
     assert said.startswith(b"HTTP/1.1 200"), said
     assert said.endswith(b"localhost"), said

@@ -63,12 +63,8 @@ def pid_of_envoy(lab: Lab, instance: str) -> int:
 
 
 def agent_status(lab: Lab, instance: str) -> dict:
-    _, _, body = lab.request(instance, f"http://{address_of(lab, instance)}:15020/status")
+    _, _, body = lab.request(instance, f"http://{lab.address(instance)}:15020/status")
     return json.loads(body)
-
-
-def address_of(lab: Lab, instance: str) -> str:
-    return next(one.address for one in lab.status().instances if one.name == instance)
 
 
 def test_the_page_is_reached_from_the_host(lab: Lab) -> None:
@@ -128,7 +124,7 @@ def test_strict_refuses_plaintext(lab: Lab) -> None:
     """From beside the mesh, to a declared port and to one that no service declares."""
     for instance in ("reviews-v1-0", "ratings-v1-0"):
         for port in (9080, 9999):
-            status, _, _ = lab.request("outside", f"http://{address_of(lab, instance)}:{port}/")
+            status, _, _ = lab.request("outside", f"http://{lab.address(instance)}:{port}/")
             assert status == 0
 
 

@@ -34,7 +34,7 @@ def workload(name: str, annotations: dict[str, str]) -> Workload:
 
 def merges(lab: Lab, name: str) -> bool:
     """Whether the scrape of a workload has its application's metrics; it has the proxy's in any case."""
-    address = next(one.address for one in lab.status().instances if one.workload == name)
+    address = lab.address(name)
     status, _, body = lab.request("outside", f"http://{address}:15020/stats/prometheus")
     assert status == 200
     families = read_strictly(body.decode())

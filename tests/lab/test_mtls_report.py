@@ -73,7 +73,7 @@ def mizzen(lab: Lab, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_who_speaks_plaintext_is_found_and_strict_refuses_them(lab: Lab) -> None:
-    web = next(one.address for one in lab.status().instances if one.workload == "web")
+    web = lab.address("web")
     callers = (
         ("modern", "http://web.shop/", 5),
         ("legacy", "http://web.shop/", 3),

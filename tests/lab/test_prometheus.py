@@ -23,10 +23,10 @@ import pytest
 from mizzen.cli.lab_options import daemon_socket
 from mizzen.cli.local_api import read_document
 from mizzen.dashboards.pages import DASHBOARDS
-from mizzen.lab.definition import LabDefinition, Port, Workload
-from tests.lab.test_telemetry import HOP, MESH, STREAM
+from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import Lab, running_lab, until
 from tests.support.scraping import counted
+from tests.support.told_mesh import MESH, hop, stream
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
@@ -63,17 +63,6 @@ class Scene:
     ask: Callable[[str], list[dict[str, Any]]] | None  # a PromQL query; None: there is no Prometheus
 
 
-def workload(name: str, script: str, ports: tuple[int, ...], version: str = "", *words: str) -> Workload:
-    return Workload(
-        name=f"{name}-{version}" if version else name,
-        namespace="shop",
-        service_account=name,
-        labels={"app": name, **({"version": version} if version else {})},
-        command=("python", "-c", script, *words),
-        ports=tuple(Port(number=port) for port in ports),
-    )
-
-
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory) -> Iterator[Scene]:
     folder, own = tmp_path_factory.mktemp("mesh"), tmp_path_factory.mktemp("prometheus")
@@ -89,12 +78,12 @@ def scene(tmp_path_factory) -> Iterator[Scene]:
         "--log.level=warn",
     )
     workloads = (
-        workload("front", HOP, (8000,)),
-        workload("middle", HOP, (8000,)),
-        workload("back", HOP, (8000,), "v1"),
-        workload("back", HOP, (8000,), "v2"),
-        workload("echo", STREAM, (9000, 8002)),
-        workload("caller", STREAM, (9000, 8002)),
+        hop("front"),
+        hop("middle"),
+        hop("back", "v1"),
+        hop("back", "v2"),
+        stream("echo"),
+        stream("caller"),
         Workload(
             name="mirror",
             command=("python", "-c", MIRROR, str(own / "daemon.metrics")),
@@ -109,17 +98,13 @@ def scene(tmp_path_factory) -> Iterator[Scene]:
             return
         targets = read_document(daemon_socket(lab.file), "prometheus/targets")
         (own / "targets.json").write_text(json.dumps(targets))
-        (own / "daemon.json").write_text(json.dumps([{"targets": [f"{address_of(lab, 'mirror')}:8000"]}]))
+        (own / "daemon.json").write_text(json.dumps([{"targets": [f"{lab.address('mirror')}:8000"]}]))
 
         def ask(query: str) -> list[dict[str, Any]]:
             return asked(lab, query)
 
         with mirrored(lab, own / "daemon.metrics"):
             yield Scene(lab, lambda name, by, having: of_prometheus(ask, name, by, having), ask)
-
-
-def address_of(lab: Lab, workload: str) -> str:
-    return next(one.address for one in lab.status().instances if one.workload == workload)
 
 
 @contextmanager
@@ -146,9 +131,7 @@ def mirrored(lab: Lab, path: Path) -> Iterator[None]:
 
 def asked(lab: Lab, query: str) -> list[dict[str, Any]]:
     """The vector that a query gives now."""
-    url = (
-        f"http://{address_of(lab, 'prometheus')}:9090/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-    )
+    url = f"http://{lab.address('prometheus')}:9090/api/v1/query?{urllib.parse.urlencode({'query': query})}"
     status, _, body = lab.request("outside", url)
     assert status == 200, f"{query}: {body!r}"
     document = json.loads(body)
@@ -226,7 +209,7 @@ def test_every_query_of_every_dashboard_has_an_answer(sent: Scene) -> None:
             PROMETHEUS is None
         )  # what the queries name is compared with the docs in tests/unit/test_dashboards.py
         return
-    back = f"http://{address_of(sent.lab, 'back-v1')}:8000/"
+    back = f"http://{sent.lab.address('back-v1')}:8000/"
     waiting = {
         f"{dashboard.title}: {query}": re.sub(r"\$\w+", lambda name: VARIABLES[name[0]], query)
         for dashboard in DASHBOARDS

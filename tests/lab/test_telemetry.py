@@ -11,145 +11,15 @@ from typing import Any
 
 import pytest
 
-from mizzen.lab.definition import LabDefinition, Port, Workload
+from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import Lab, running_lab, until
 from tests.support.load import write
 from tests.support.scraping import counted, samples
+from tests.support.told_mesh import MESH, hop, stream
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
 ROOT = Path(__file__).parents[2]
-# Answers with the headers that it got; ?status=N; ?next=URL: asks there first, and passes the trace's headers on.
-HOP = """
-import http.server, json, os, urllib.error, urllib.request
-from urllib.parse import parse_qs, urlparse
-PASSED_ON = ("traceparent", "tracestate", "x-request-id")
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        asked = {key: values[0] for key, values in parse_qs(urlparse(self.path).query).items()}
-        if "next" in asked:
-            headers = {name: self.headers[name] for name in PASSED_ON if self.headers[name]}
-            urllib.request.urlopen(urllib.request.Request(asked["next"], headers=headers), timeout=10).read()
-        body = json.dumps(dict(self.headers)).encode()
-        self.send_response(int(asked.get("status", 200)))
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-http.server.ThreadingHTTPServer((os.environ["HOST"], 8000), Handler).serve_forever()
-"""
-# Echoes one message of each connection. On port 8002 it asks another to do so when it is asked to: GET /<host>/<port>/<count>.
-STREAM = """
-import http.server, os, socket, socketserver, threading
-class Echo(socketserver.BaseRequestHandler):
-    def handle(self):
-        self.request.sendall(self.request.recv(1000) * 2)
-class Ask(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        _, host, port, count = self.path.split("/")
-        for _ in range(int(count)):
-            with socket.create_connection((host, int(port)), 10) as there:
-                there.sendall(b"ping!")
-                received = b""
-                while len(received) < 10 and (more := there.recv(100)):
-                    received += more
-                assert received == b"ping!ping!", received
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-    def log_message(self, *_): pass
-asking = http.server.ThreadingHTTPServer((os.environ["HOST"], 8002), Ask)
-threading.Thread(target=asking.serve_forever, daemon=True).start()
-socketserver.ThreadingTCPServer((os.environ["HOST"], 9000), Echo).serve_forever()
-"""
-MESH = """
-apiVersion: mesh.istio.io/v1alpha1
-kind: MeshConfig
-metadata: {name: default}
-spec:
-  extensionProviders:
-  - name: otlp
-    opentelemetry: {service: collector.tools.svc.cluster.local, port: 4317}
-  - name: lines
-    envoyOtelAls:
-      service: collector.tools.svc.cluster.local
-      port: 4317
-      logFormat: {text: "%RESPONSE_CODE%", labels: {path: "%PATH%"}}
-  - name: json
-    envoyFileAccessLog: {path: /dev/stdout, logFormat: {labels: {failed: "%PATH%", status: "%RESPONSE_CODE%"}}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: back, namespace: shop}
-spec: {selector: {app: back}, ports: [{name: http, port: 80, targetPort: 8000}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: middle, namespace: shop}
-spec: {selector: {app: middle}, ports: [{name: http, port: 80, targetPort: 8000}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: front, namespace: shop}
-spec: {selector: {app: front}, ports: [{name: http, port: 80, targetPort: 8000}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo, namespace: shop}
-spec: {selector: {app: echo}, ports: [{name: tcp, port: 9000}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: collector, namespace: tools}
-spec: {selector: {app: collector}, ports: [{name: grpc-otlp, port: 4317}]}
----
-# Each version when it is asked for.
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: back, namespace: shop}
-spec: {host: back, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: back, namespace: shop}
-spec:
-  hosts: [back]
-  http:
-  - match: [{headers: {version: {exact: v2}}}]
-    route: [{destination: {host: back, subset: v2}}]
-  - route: [{destination: {host: back, subset: v1}}]
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: back, namespace: shop}
-spec:
-  selector: {matchLabels: {app: back}}
-  action: DENY
-  rules: [{to: [{operation: {paths: [/secret]}}]}]
-"""
-
-
-def hop(name: str, version: str = "") -> Workload:
-    return Workload(
-        name=f"{name}-{version}" if version else name,
-        namespace="shop",
-        service_account=name,
-        labels={"app": name, **({"version": version} if version else {})},
-        command=("python", "-c", HOP),
-        ports=(Port(number=8000),),
-    )
-
-
-def stream(name: str) -> Workload:
-    return Workload(
-        name=name,
-        namespace="shop",
-        service_account=name,
-        labels={"app": name},
-        command=("python", "-c", STREAM),
-        ports=(Port(number=9000), Port(number=8002)),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -273,10 +143,6 @@ def test_labels_are_istios(lab: Lab) -> None:
     assert destination == {**common, "reporter": "destination", "connection_security_policy": "mutual_tls"}
 
 
-def address_of(lab: Lab, workload: str) -> str:
-    return next(one.address for one in lab.status().instances if one.workload == workload)
-
-
 def test_who_proves_nothing_is_unknown_whatever_they_say(lab: Lab) -> None:
     claims = {
         "x-envoy-peer-metadata": "ChwKDkFQUF9DT05UQUlORVJT",
@@ -284,7 +150,7 @@ def test_who_proves_nothing_is_unknown_whatever_they_say(lab: Lab) -> None:
         "x-forwarded-client-cert": 'Subject="OU=workload=front";URI=spiffe://cluster.local/ns/shop/sa/front',
         "baggage": "k8s.deployment.name=front",
     }
-    url = f"http://{address_of(lab, 'back-v2')}:8000/"
+    url = f"http://{lab.address('back-v2')}:8000/"
     assert lab.request("outside", url, claims)[0] == 200
     by = ("source_workload", "source_workload_namespace", "source_principal", "source_app", "source_cluster")
     found = counted(lab, "istio_requests_total", "back-v2", by, connection_security_policy="none")

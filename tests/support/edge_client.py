@@ -105,13 +105,9 @@ class Seen:
     certificate: str = ""
 
 
-def address_of(lab: Lab, instance: str) -> str:
-    return next(one.address for one in lab.status().instances if one.name == instance)
-
-
 def call(lab: Lab, **asked: Any) -> list[Seen]:
     """Have the stranger call; `asked` is what SCRIPT reads."""
-    url = f"http://{address_of(lab, f'{NAME}-0')}:{PORT}/"
+    url = f"http://{lab.address(f'{NAME}-0')}:{PORT}/"
     length = {"Content-Type": "application/json"}
     (response,) = lab.requests(
         NAME, url, length, count=1, method="POST", body=json.dumps(asked).encode(), timeout_seconds=120.0

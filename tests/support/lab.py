@@ -89,6 +89,10 @@ class Lab:
     def status(self) -> LabStatus:
         return ask(self.file.control, StatusRequest(), LabStatus)
 
+    def address(self, name: str) -> str:
+        """Of an instance, or of a workload's first."""
+        return next(one.address for one in self.status().instances if one.is_called(name))
+
     def admin(self, path: str) -> Any:
         """A document of the daemon's admin API, such as /api/v1/status."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -12,8 +12,7 @@ Sample = tuple[str, dict[str, str], float]
 
 def scrape(lab: Lab, workload: str) -> str:
     """The metrics of a workload's agent; of its first replica."""
-    address = next(one.address for one in lab.status().instances if one.workload == workload)
-    status, _, body = lab.request(workload, f"http://{address}:15020/stats/prometheus")
+    status, _, body = lab.request(workload, f"http://{lab.address(workload)}:15020/stats/prometheus")
     assert status == 200, body
     return body.decode()
 
