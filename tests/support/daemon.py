@@ -132,6 +132,21 @@ def node_id(workload: str, kind: str = "sidecar") -> str:
     return f"{kind}~10.0.0.1~{name}.{namespace}~{namespace}.svc.cluster.local"
 
 
+def one_workload(name: str, *, number: int) -> str:
+    """YAML of a service of namespace shop and its only workload."""
+    return f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: shop}}
+spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: {name}-0, namespace: shop}}
+spec: {{address: 10.0.0.{number}, serviceAccount: {name}, labels: {{app: {name}}}}}
+"""
+
+
 def identity(namespace: str, account: str = "default") -> SpiffeId:
     return SpiffeId("cluster.local", namespace, account)
 

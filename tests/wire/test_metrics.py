@@ -9,19 +9,8 @@ from mizzen.config.diagnostics import CATALOGUE
 from mizzen.daemon.readings import Reading, Readings
 from mizzen.daemon.settings import Settings
 from mizzen.xds.resource import CLUSTER, LISTENER
-from tests.support.daemon import identity, running_daemon
+from tests.support.daemon import identity, one_workload, running_daemon
 
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}, namespace: shop}}
-spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {{name: {name}-0, namespace: shop}}
-spec: {{address: 10.0.0.{number}, serviceAccount: {name}, labels: {{app: {name}}}}}
-"""
 WRONG = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -34,7 +23,7 @@ spec: {hosts: [nowhere], http: [{route: [{destination: {host: nowhere}}]}]}
 async def daemon(tmp_path):
     config = tmp_path / "config"
     config.mkdir()
-    (config / "cart.yaml").write_text(SERVICE.format(name="cart", number=1))
+    (config / "cart.yaml").write_text(one_workload("cart", number=1))
     async with running_daemon(Settings((config,), tmp_path / "state", listen_port=0)) as found:
         yield found
 
@@ -65,7 +54,7 @@ async def test_a_change_from_its_file_to_the_ack(daemon, tmp_path):
         before = await until(daemon, lambda found: found["pilot_xds",] == 1)
         assert before["pilot_push_triggers_total", "proxyrequest"] >= 2
         assert ("pilot_push_triggers_total", "service") not in before
-        (tmp_path / "config" / "search.yaml").write_text(SERVICE.format(name="search", number=2))
+        (tmp_path / "config" / "search.yaml").write_text(one_workload("search", number=2))
         assert "outbound|80||search.shop.svc.cluster.local" in await proxy.take(CLUSTER)
         after = await until(daemon, lambda found: found["mizzen_change_convergence_time_count",] == 1)
         assert after["pilot_proxy_convergence_time_count",] == 1

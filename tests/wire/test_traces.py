@@ -3,20 +3,8 @@
 from mizzen.daemon.settings import Settings
 from mizzen.xds.resource import CLUSTER, LISTENER
 from tests.support.collector import Collector
-from tests.support.daemon import identity, running_daemon
+from tests.support.daemon import identity, one_workload, running_daemon
 from tests.support.discovery import until
-
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}, namespace: shop}}
-spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {{name: {name}-0, namespace: shop}}
-spec: {{address: 10.0.0.{number}, serviceAccount: {name}, labels: {{app: {name}}}}}
-"""
 
 
 def attributes(span) -> dict:
@@ -26,7 +14,7 @@ def attributes(span) -> dict:
 async def test_a_change_is_followed_to_the_ack(tmp_path):
     config, collector = tmp_path / "config", Collector()
     config.mkdir()
-    (config / "cart.yaml").write_text(SERVICE.format(name="cart", number=1))
+    (config / "cart.yaml").write_text(one_workload("cart", number=1))
     async with collector.serving() as endpoint:
         settings = Settings((config,), tmp_path / "state", listen_port=0, otlp_endpoint=endpoint)
         async with running_daemon(settings) as daemon:
@@ -35,7 +23,7 @@ async def test_a_change_is_followed_to_the_ack(tmp_path):
                 for type_url in (CLUSTER, LISTENER):
                     await proxy.subscribe(type_url)
                     await proxy.take(type_url)
-                (config / "search.yaml").write_text(SERVICE.format(name="search", number=2))
+                (config / "search.yaml").write_text(one_workload("search", number=2))
                 await proxy.take(CLUSTER)
                 await until(lambda: "change" in collector.names())
     (root,) = [span for span in collector.spans() if span["name"] == "change"]
