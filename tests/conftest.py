@@ -28,8 +28,11 @@ def pytest_runtest_makereport(item, call):
         )
 
 
-def pytest_collection_modifyitems(config, items):
-    """One lab at a time, whatever the number of workers: a lab wants the machine for itself."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """One lab at a time, whatever the number of workers: a lab wants the machine for itself. Before xdist, which looks for groups
+    in the same hook.
+    """
     for item in items:
         if item.get_closest_marker("lab"):
             item.add_marker(pytest.mark.xdist_group("lab"))

@@ -12,7 +12,7 @@ from mizzen.cli.audit import command, decisions
 from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import Lab, running_lab, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 FLUSHED_SECONDS = 30.0  # Envoy writes every ten
 MESH = """

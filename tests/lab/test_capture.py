@@ -9,7 +9,7 @@ from mizzen.lab.definition import LabDefinition, Port, Workload
 from mizzen.lab.modes import Mode
 from tests.support.lab import Lab, running_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 # An application that says as whom it sees its caller.
 SEER = """

@@ -8,7 +8,7 @@ from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import Lab, running_lab, until
 from tests.support.load import Load, write
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 # Answers with its version, on connections that stay open.
 SERVER = """

@@ -11,7 +11,7 @@ import pytest
 from mizzen.lab.modes import Mode
 from tests.support.lab import BOOKINFO
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 # What loopback mode must never claim to have proved.
 BEYOND_LOOPBACK = (

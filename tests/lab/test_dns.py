@@ -10,7 +10,7 @@ from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Mode
 from tests.support.lab import Lab, running_lab, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 # Looks names up, asks the system's DNS server, or reads what a TCP server says.
 CLIENT = """

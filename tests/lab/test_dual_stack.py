@@ -9,7 +9,7 @@ from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Mode
 from tests.support.lab import Lab, running_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 # Tells the address at which it was called, and whether a proxy brought the caller's certificate.
 APPLICATION = """

@@ -9,7 +9,7 @@ from mizzen.lab.definition import LabDefinition, Workload
 from mizzen.lab.modes import Mode
 from tests.support.lab import Lab, running_lab, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 # Says where it stands and by which host it was called.
 PLACE = """

@@ -9,7 +9,7 @@ import pytest
 from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import Lab, running_lab, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).parents[2]
 AUTHORIZER = """

@@ -19,7 +19,7 @@ from tests.support.lab_servers import SERVER
 from tests.support.load import write
 from tests.support.signed_files import signed_files
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 HTTPS = 443
 MESH = """

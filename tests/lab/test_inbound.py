@@ -12,7 +12,7 @@ from tests.support.edge_secrets import leaf
 from tests.support.lab import Lab, running_lab, until
 from tests.support.load import delivered, write
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 # HTTP at three places, each of which says which it is, and a server that speaks first.
 SERVER = """

@@ -23,7 +23,7 @@ from tests.support.lab_servers import SERVER
 from tests.support.load import delivered, write
 from tests.support.signed_files import signed_files
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 SERVICES = """
 apiVersion: v1

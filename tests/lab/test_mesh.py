@@ -16,7 +16,7 @@ from mizzen.lab.reading import FILE, read_definition
 from tests.support.lab import BOOKINFO, Lab, running_lab, until
 from tests.support.load import Load, delivered, write
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 CERTIFICATE_SECONDS = 45
 REVIEWS = "http://reviews:9080/reviews/0"

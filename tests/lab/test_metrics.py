@@ -7,7 +7,7 @@ from mizzen.lab.modes import Mode
 from tests.support.exposition import read_strictly, value_of
 from tests.support.lab import Lab, running_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 APPLICATION = """
 import http.server, os

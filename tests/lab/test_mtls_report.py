@@ -12,7 +12,7 @@ from mizzen.lab.definition import LabDefinition, Port, Workload
 from tests.support.lab import Lab, running_lab, until
 from tests.support.load import write
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 SERVER = ("python", "-m", "http.server", "8000")
 MESH = """

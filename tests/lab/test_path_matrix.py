@@ -11,7 +11,7 @@ from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import Lab, running_lab, until
 from tests.support.load import write
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 SERVER = """
 import os, socketserver

@@ -28,7 +28,7 @@ from tests.support.lab import Lab, running_lab, until
 from tests.support.scraping import counted
 from tests.support.told_mesh import MESH, hop, stream
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 PROMETHEUS = shutil.which("prometheus")
 IDLE = ("python", "-m", "http.server", "9090")

@@ -8,7 +8,7 @@ from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import running_lab
 from tests.support.lab_traces import descendants
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 ANNOTATION = """
 concurrency: 1

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mizzen.lab.definition import Ingress, LabDefinition, Workload
 from tests.support.lab import Lab, running_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 ISSUER, AUDIENCE = "https://issuer.example.com", "shop"
 RSA_KEY = rsa.generate_private_key(65537, 2048)

@@ -16,7 +16,7 @@ from mizzen.lab.definition import LabDefinition, Workload
 from tests.support.lab import Lab, running_lab, until
 from tests.support.load import Load, write
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 
 DRAIN_SECONDS = 5.0  # the agent's --listener-drain-seconds
 LIFE_SECONDS, MARGIN_SECONDS = 10, 8
