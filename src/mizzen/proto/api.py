@@ -1,7 +1,7 @@
 """The messages that Mizzen uses, by short name: `from mizzen.proto.api import Cluster, Listener`.
 
 Constructors take nested messages as dicts: `Cluster(name="x", eds_cluster_config={"service_name": "y"})`.
-Classes are made on first use. Type checkers read `api.pyi`, which `mizzen.proto.build` writes from MESSAGES.
+Classes are made on first use, and kept. Type checkers read `api.pyi`, which `mizzen.proto.build` writes from MESSAGES.
 """
 
 from typing import TYPE_CHECKING
@@ -130,8 +130,24 @@ MESSAGES = {
 
 
 def message_class(full_name: str) -> "type[Message]":
-    """The class of any message in the pool, by full name, for those who need one that MESSAGES does not name."""
-    return GetMessageClass(pool().FindMessageTypeByName(full_name))
+    """The class of any message in the pool, by full name, for those who need one that MESSAGES does not name. Its parts' classes
+    are held for ever, too: protobuf holds classes weakly, so that without this those of nested messages are garbage after each use, and
+    made anew for the next.
+    """
+    to_hold = [pool().FindMessageTypeByName(full_name)]
+    while to_hold:
+        descriptor = to_hold.pop()
+        if descriptor.full_name not in _held:
+            # The entries of maps have no class of their own.
+            is_entry = descriptor.GetOptions().map_entry
+            _held[descriptor.full_name] = None if is_entry else GetMessageClass(descriptor)
+            to_hold += (field.message_type for field in descriptor.fields if field.message_type)
+    found = _held[full_name]
+    assert found is not None
+    return found
+
+
+_held: "dict[str, type[Message] | None]" = {}  # never more than the pool has
 
 
 def __getattr__(name: str) -> object:
