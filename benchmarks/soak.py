@@ -3,6 +3,8 @@
 See benchmarks/load/soak.py for what happens, and for what is judged. Exit status 1 where a verdict is against it.
 
 Run: python benchmarks/soak.py [--minutes 30 --services 200 --proxies 400 --rate 50]
+
+To find what grows: --only KIND [--times 10] leaves out all other kinds of change, --weigh FILE writes what the memory consists of.
 """
 
 import argparse
@@ -18,10 +20,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks' parts, and
 
 from benchmarks.load.meshes import MeshShape
 from benchmarks.load.scene import scene
-from benchmarks.load.soak import Limits, Sample, Schedule, Soaked, soak
+from benchmarks.load.soak import KINDS, Limits, Sample, Schedule, Soaked, soak
 from benchmarks.load.text import sparkline, table
 
 RESULTS = Path(__file__).parents[1] / "build" / "bench"
+WEIGHED = Path(__file__).parent / "load" / "weighed.py"
 _LONG_ENOUGH_MINUTES = 5  # for a verdict about memory: before, caches and logs of fixed sizes fill
 
 
@@ -76,12 +79,24 @@ def main() -> int:
     for name, default in (("services", 200), ("proxies", 400), ("rate", 50), ("seed", 1)):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"default: {default}")
     parser.add_argument("--minutes", type=float, default=30, metavar="N", help="default: 30")
+    parser.add_argument(
+        "--only", action="append", choices=KINDS, help="may be given again; default: all kinds of change"
+    )
+    parser.add_argument(
+        "--times", type=float, default=1.0, metavar="N", help="so many times as often; default: 1"
+    )
+    parser.add_argument(
+        "--weigh", type=Path, metavar="FILE", help="write what the daemon's memory consists of"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "soak.json", metavar="FILE")
     options = parser.parse_args()
     shape = MeshShape(options.services, options.proxies, scoped=True, seed=options.seed)
-    schedule = Schedule(options.minutes * 60, endpoints_per_second=options.rate)
+    schedule = Schedule(options.minutes * 60, endpoints_per_second=options.rate).only(
+        options.only or KINDS, options.times
+    )
     limits = Limits() if options.minutes >= _LONG_ENOUGH_MINUTES else Limits(memory_share=None)
-    with tempfile.TemporaryDirectory() as folder, scene(Path(folder), shape) as made:
+    program = (str(WEIGHED), str(options.weigh.resolve())) if options.weigh else ()
+    with tempfile.TemporaryDirectory() as folder, scene(Path(folder), shape, program) as made:
         made.connect_all()
         found = soak(made, schedule, limits, tell)
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,12 @@ Three verdicts: the daemon's memory does not grow, none of its queues does, and 
 sent when it connects anew and says that it holds nothing.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from statistics import linear_regression
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.load.scene import PATIENCE_SECONDS, Scene
 
@@ -31,6 +32,27 @@ class Schedule:
     reconnect_seconds: float = 20.0
     reconnect_share: float = 0.05
     sample_seconds: float = 5.0
+
+    def only(self, kinds: Collection[str], times: float = 1.0) -> "Schedule":
+        """Of all kinds (KINDS) these alone, and so many times as often."""
+        rates = {kind: times if kind in kinds else 0.0 for kind in KINDS}
+        endpoints = self.endpoints_per_second * rates.pop("endpoints")
+        seconds = {
+            KINDS[kind]: getattr(self, KINDS[kind]) / rate if rate else math.inf
+            for kind, rate in rates.items()
+        }
+        return replace(self, endpoints_per_second=round(endpoints), **seconds)
+
+
+KINDS: Final = {
+    "endpoints": "endpoints_per_second",
+    "virtual-services": "virtual_service_seconds",
+    "policies": "policy_seconds",
+    "new-services": "new_service_seconds",
+    "scale": "scale_seconds",
+    "reconnections": "reconnect_seconds",
+}
+"""Of changes, with the field of Schedule that says how often."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.load.meshes import MeshShape
 from benchmarks.load.scene import scene
-from benchmarks.load.soak import Growth, Limits, Sample, Schedule, growing, growth, soak
+from benchmarks.load.soak import KINDS, Growth, Limits, Sample, Schedule, growing, growth, soak
 from mizzen.xds.resource import ENDPOINT
 
 SHAPE = MeshShape(services=40, proxies=60)
@@ -76,3 +76,10 @@ def test_what_grows_is_told():
     assert verdicts(samples(100, 101, 102), Limits()) == ["memory grew by 2.0 MB, 2.0% of 100 MB"]
     assert verdicts(samples(100, 101, 102), Limits(memory_share=None)) == []
     assert verdicts(samples(1, 1, 1, waiting=(0, 50, 100)), Limits()) == ["waiting_changes grew by 100.0"]
+
+
+def test_a_schedule_of_some_kinds_leaves_out_the_others():
+    found = Schedule(60.0, endpoints_per_second=50, policy_seconds=4.0).only({"policies"}, times=8)
+    assert (found.seconds, found.policy_seconds, found.endpoints_per_second) == (60.0, 0.5, 0)
+    assert {found.virtual_service_seconds, found.scale_seconds, found.reconnect_seconds} == {math.inf}
+    assert Schedule(60.0).only(KINDS) == Schedule(60.0)
