@@ -20,7 +20,7 @@ from mizzen.model.proxy import OutboundScope, ProxyKind, ProxyView
 from mizzen.model.service import ServiceRef
 from mizzen.model.workload import Family
 from mizzen.translate import names
-from mizzen.translate.authorization import authorizers_of
+from mizzen.translate.authorization.filters import authorizers_of
 from mizzen.translate.built import ResourceRef
 from mizzen.translate.callers import NONE, Caller, Distinction, caller
 from mizzen.translate.clusters import inbound as inbound_clusters

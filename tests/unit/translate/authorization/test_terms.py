@@ -3,7 +3,7 @@
 import pytest
 import re2
 
-from mizzen.translate.authorization_terms import NAMESPACES, PRINCIPALS, TRUST_DOMAINS, service_accounts
+from mizzen.translate.authorization.terms import NAMESPACES, PRINCIPALS, TRUST_DOMAINS, service_accounts
 
 ALICE = "spiffe://good.example/ns/shop/sa/alice"
 

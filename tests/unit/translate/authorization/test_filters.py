@@ -19,7 +19,7 @@ from mizzen.config.types.security import (
 from mizzen.derive.inputs import RESOURCES
 from mizzen.frozen import FrozenMap
 from mizzen.proto.api import RBAC
-from mizzen.translate.authorization import AuthorizationFilter, authorization_filters
+from mizzen.translate.authorization.filters import AuthorizationFilter, authorization_filters
 from tests.support.mesh import Mesh
 
 LABELS = FrozenMap({"app": "web"})
