@@ -231,7 +231,9 @@ class _Polling:
 
 def _decode_file(name: str, max_bytes: int) -> Decoded:
     try:
-        with Path(name).open("rb") as file:
+        # Not by Path: it interns each part of a name. CPython's table of such strings never forgets a place it has used until it is
+        # built anew, so that a file that is read again and again makes it grow.
+        with open(name, "rb") as file:  # noqa: PTH123
             data = file.read(max_bytes + 1)
     except OSError as error:
         return _unreadable("MZ0005", name, f"the file cannot be read: {error.strerror or error}")
