@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -295,6 +296,21 @@ async def test_what_is_rewritten_is_looked_at_alone(tmp_path, monkeypatch):
         (root / "b.yaml").unlink()
         await watched.until(removals="b")
         assert len(looks) > before
+
+
+async def test_a_file_that_is_read_again_leaves_no_interned_names(tmp_path, monkeypatch):
+    """CPython's table of interned strings grows with each that comes and goes: pathlib made it 2.8 MB of them."""
+    file = tmp_path / "a.yaml"
+    file.write_text(service("a"))
+    async with watching(tmp_path) as watched:
+        await watched.next()
+        file.write_text(service("a", 81))
+        await watched.until(upserts="a")  # found by the look that follows the start of the watcher
+        interned = []
+        monkeypatch.setattr(sys, "intern", lambda text: interned.append(text) or text)
+        file.write_text(service("a", 82))
+        await watched.until(upserts="a")
+        assert interned == []
 
 
 async def test_what_no_notification_told_is_found_all_the_same(tmp_path):
