@@ -123,6 +123,11 @@ class Machine(RuleBasedStateMachine):
                 self.reported.pop(node, None)
 
     @rule()
+    def compact(self) -> None:
+        """Changes nothing that anybody sees."""
+        self.db.compact()
+
+    @rule()
     def refresh(self) -> None:
         self.check_refresh(self.db.refresh())
 
@@ -133,6 +138,7 @@ class Machine(RuleBasedStateMachine):
         waiting = []
         todo = iter(actions)
         while True:
+            self.db.compact()
             try:
                 next(slices)
             except StopIteration as end:

@@ -11,6 +11,7 @@ from grpclib.exceptions import GRPCError
 
 from mizzen.daemon.settings import Settings
 from mizzen.proto.api import ClusterLoadAssignment, RouteConfiguration
+from mizzen.sources import files
 from mizzen.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.support.daemon import Reached, identity, running_daemon
 from tests.support.discovery import names_of
@@ -286,15 +287,13 @@ async def test_a_broken_file_costs_a_diagnostic_and_nothing_else(world):
 
 
 async def test_a_file_that_cannot_be_read_is_named_and_what_it_held_stays(world, monkeypatch):
-    opened = Path.open
-
-    def unreadable(path, *arguments, **named):
-        if path.name == "search-0.yaml":
+    def unreadable(name, *arguments, **named):
+        if name.endswith("/search-0.yaml"):
             raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments, **named)
+        return open(name, *arguments, **named)  # noqa: PTH123  # as the source does
 
     async with world.proxy() as proxy:
-        monkeypatch.setattr(Path, "open", unreadable)
+        monkeypatch.setattr(files, "open", unreadable, raising=False)
         (world.config / "search-0.yaml").touch()
         (found,) = (await world.until(lambda status: status["diagnostics"]))["diagnostics"]
         assert found["code"] == "MZ0005"

@@ -140,7 +140,7 @@ class Daemon:
             self._analysis, lambda observed, *_: self._analysis.take_in(observed), clocks.monotonic
         )
         self._analyser.request()
-        self._collector = Collector(self._is_quiet, clocks.monotonic)
+        self._collector = Collector(self._is_quiet, self._db.compact, clocks.monotonic)
         self._status = self._build_status()
         self._rpc = self._build_rpc()
         self._admin = AdminServer(

@@ -231,9 +231,9 @@ class _Polling:
 
 def _decode_file(name: str, max_bytes: int) -> Decoded:
     try:
-        # Not by Path: it interns each part of a name. CPython's table of such strings never forgets a place it has used until it is
-        # built anew, so that a file that is read again and again makes it grow.
-        with open(name, "rb") as file:  # noqa: PTH123
+        # CPython's table of interned strings never forgets a place that it has used until it is built anew: it would grow by
+        # megabytes, as Path interns each part of a name, and files are read again and again.
+        with open(name, "rb") as file:  # noqa: PTH123  # Path interns
             data = file.read(max_bytes + 1)
     except OSError as error:
         return _unreadable("MZ0005", name, f"the file cannot be read: {error.strerror or error}")
