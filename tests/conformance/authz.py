@@ -16,7 +16,7 @@ from mizzen.derive.inputs import RESOURCES
 from mizzen.frozen import FrozenMap
 from mizzen.proto.api import HttpFilter, NetworkFilter
 from mizzen.proto.descriptors import pool
-from mizzen.translate import authorization
+from mizzen.translate.authorization import filters as authorization
 from tests.conformance.outcome import Outcome, SetResult, Status
 from tests.support.mesh import Mesh
 
