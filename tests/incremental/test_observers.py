@@ -1,7 +1,6 @@
 """Observers are counted, and nothing is kept that no observer needs."""
 
 import gc
-import sys
 
 import pytest
 
@@ -170,29 +169,3 @@ def test_following_what_is_observed_does_not_hide_what_was_not_reported_yet():
     db.set(COLOUR, 999, "red")
     assert db.follow(shared, "red") == 2
     assert db.refresh() == (Observed(shared, ("red",)),)
-
-
-def test_what_came_and_went_leaves_no_room_behind():
-    def tables(db: Database) -> int:
-        kept = (
-            *db._tables.values(),
-            *(node.dependents for table in db._tables.values() for node in table.values()),
-        )
-        return sum(map(sys.getsizeof, (*kept, *db._indexes[COLOUR][BY_COLOUR].values())))
-
-    db, fresh = painted(red=100), painted(red=100)
-    for one in (db, fresh):
-        one.observe(top, "red")
-        one.refresh()
-    for key in range(1000, 3000):
-        with db.batch():
-            db.set(COLOUR, key, "red")
-            db.remove(COLOUR, key - 1)
-        db.refresh()
-    db.remove(COLOUR, 2999)
-    db.refresh()
-    assert tables(db) > tables(fresh)
-    db.compact()
-    assert tables(db) <= tables(fresh)
-    db.set(COLOUR, 5, "blue")
-    assert db.value(top, "red") == "100 of 101 are red, not None"

@@ -123,11 +123,6 @@ class Machine(RuleBasedStateMachine):
                 self.reported.pop(node, None)
 
     @rule()
-    def compact(self) -> None:
-        """Changes nothing that anybody sees."""
-        self.db.compact()
-
-    @rule()
     def refresh(self) -> None:
         self.check_refresh(self.db.refresh())
 
@@ -138,7 +133,6 @@ class Machine(RuleBasedStateMachine):
         waiting = []
         todo = iter(actions)
         while True:
-            self.db.compact()
             try:
                 next(slices)
             except StopIteration as end:

@@ -3,8 +3,7 @@
 Reference counts free nearly everything, what a connection had included (tests/wire/test_pressure.py). Left to itself the collector
 looks at all objects whenever a quarter of them is new: a second in which nothing else happens, in the middle of a storm of
 connections. Here what survived is set aside (frozen), so that the next collections look only at what came later; and everything is
-looked at when nothing waits, so seldom that it takes a thousandth of the time. Tables are compacted on that occasion, and free memory
-is given back.
+looked at when nothing waits, so seldom that it takes a thousandth of the time.
 """
 
 import asyncio
@@ -25,17 +24,15 @@ _FIRST_FULL_SECONDS = 60.0
 
 
 class Collector:
-    """`is_quiet` says whether a pause would delay anything. `compact` makes what has grown by changes as small as it can be."""
+    """`is_quiet` says whether a pause would delay anything."""
 
     def __init__(
         self,
         is_quiet: Callable[[], bool],
-        compact: Callable[[], object],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._is_quiet = is_quiet
-        self._compact = compact
         self._clock = clock
         self._sleep = sleep
         self._next_full = clock() + _FIRST_FULL_SECONDS
@@ -58,7 +55,6 @@ class Collector:
         if began >= self._next_full and self._is_quiet():
             gc.unfreeze()
             found = gc.collect()
-            self._compact()
             _give_back()
             took = self._clock() - began
             self._next_full = self._clock() + max(took / _MOST_OF_THE_TIME, _SET_ASIDE_EVERY_SECONDS)

@@ -140,7 +140,7 @@ class Daemon:
             self._analysis, lambda observed, *_: self._analysis.take_in(observed), clocks.monotonic
         )
         self._analyser.request()
-        self._collector = Collector(self._is_quiet, self._compact, clocks.monotonic)
+        self._collector = Collector(self._is_quiet, clocks.monotonic)
         self._status = self._build_status()
         self._rpc = self._build_rpc()
         self._admin = AdminServer(
@@ -154,10 +154,6 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         return not self._refresher.waiting_seconds and not self._discovery.waiting
-
-    def _compact(self) -> None:
-        self._db.compact()
-        self._analysis.db.compact()
 
     def _readings(self) -> Readings:
         return Parts(

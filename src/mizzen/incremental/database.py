@@ -10,7 +10,6 @@ from mizzen.incremental.definitions import AnyQuery, Index, Input, Query
 from mizzen.incremental.errors import Failure
 from mizzen.incremental.graph import MAX_NESTING, Graph, equal
 from mizzen.incremental.nodes import Log, Node, always, never
-from mizzen.incremental.tables import compacted
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -163,14 +162,6 @@ class Database(Graph):
         if (node := self._tables[index].get(bucket)) is not None:
             node.value = None  # sorted at the next read
             self._changed(node)
-
-    def compact(self) -> None:
-        """Give back the room that entries, nodes and edges had which came and went. Looks at everything."""
-        super().compact()
-        for indexes in self._indexes.values():
-            for members in indexes.values():
-                for bucket, keys in members.items():
-                    members[bucket] = compacted(keys)
 
     # Queries.
 

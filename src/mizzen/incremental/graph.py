@@ -22,7 +22,6 @@ from typing import Any, NoReturn
 from mizzen.incremental.definitions import AnyQuery, Definition, Input, Query
 from mizzen.incremental.errors import Failure, cycle_failure, failure_of
 from mizzen.incremental.nodes import NEVER, Demand, Frame, Log, Node, never
-from mizzen.incremental.tables import compacted
 
 MAX_NESTING = 50
 """So many queries may run inside each other before the engine starts over from a flat stack. Python's default
@@ -267,13 +266,6 @@ class Graph:
             dependency.dependents.pop(node, None)
             self._orphans[dependency] = None
         node.dependencies = ()
-
-    def compact(self) -> None:
-        """Give back the room that nodes and edges had which came and went. Looks at everything."""
-        for definition, table in self._tables.items():
-            for node in table.values():
-                node.dependents = compacted(node.dependents)
-            self._tables[definition] = compacted(table)
 
 
 def equal(one: object, other: object) -> bool:

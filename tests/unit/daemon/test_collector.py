@@ -13,7 +13,7 @@ class Scene:
     def __init__(self) -> None:
         self.now, self.quiet = 0.0, True
         self.log = []
-        self.collector = Collector(lambda: self.quiet, lambda: self.log.append("compact"), lambda: self.now)
+        self.collector = Collector(lambda: self.quiet, lambda: self.now)
 
     def collect(self, generation=2):
         self.log.append("young" if generation < 2 else "full")
@@ -40,16 +40,16 @@ def test_what_survived_is_set_aside_once_its_garbage_is_gone(scene):
 
 
 def test_everything_is_looked_at_for_a_thousandth_of_the_time(scene):
-    assert scene.after(60) == ["unfreeze", "full", "compact", "freeze"]
+    assert scene.after(60) == ["unfreeze", "full", "freeze"]
     assert scene.after(90) == ["young", "freeze"]
-    assert scene.after(20) == ["unfreeze", "full", "compact", "freeze"]
+    assert scene.after(20) == ["unfreeze", "full", "freeze"]
 
 
 def test_but_not_while_something_waits(scene):
     scene.quiet = False
     assert scene.after(1000) == ["young", "freeze"]
     scene.quiet = True
-    assert scene.after(10) == ["unfreeze", "full", "compact", "freeze"]
+    assert scene.after(10) == ["unfreeze", "full", "freeze"]
 
 
 def test_python_itself_makes_no_full_collection_any_more():
