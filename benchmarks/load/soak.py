@@ -35,24 +35,23 @@ class Schedule:
 
     def only(self, kinds: Collection[str], times: float = 1.0) -> "Schedule":
         """Of all kinds (KINDS) these alone, and so many times as often."""
-        rates = {kind: times if kind in kinds else 0.0 for kind in KINDS}
-        endpoints = self.endpoints_per_second * rates.pop("endpoints")
-        seconds = {
-            KINDS[kind]: getattr(self, KINDS[kind]) / rate if rate else math.inf
-            for kind, rate in rates.items()
+        periods = {
+            name: getattr(self, name) / times if kind in kinds else math.inf
+            for kind, name in _PERIODS.items()
         }
-        return replace(self, endpoints_per_second=round(endpoints), **seconds)
+        endpoints = self.endpoints_per_second * times if "endpoints" in kinds else 0
+        return replace(self, endpoints_per_second=round(endpoints), **periods)
 
 
-KINDS: Final = {
-    "endpoints": "endpoints_per_second",
+_PERIODS: Final = {
     "virtual-services": "virtual_service_seconds",
     "policies": "policy_seconds",
     "new-services": "new_service_seconds",
     "scale": "scale_seconds",
     "reconnections": "reconnect_seconds",
 }
-"""Of changes, with the field of Schedule that says how often."""
+KINDS: Final = ("endpoints", *_PERIODS)
+"""Of changes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The daemon, which writes what its memory consists of: one JSON object per line.
 
-For finding what grows (`benchmarks/soak.py --weigh FILE`); arguments: FILE, then the daemon's. The process's size alone does not tell: it also has what is free in the
-heaps of Python and of the C library. glibc's and CPython's own statistics do.
+For finding what grows (`benchmarks/soak.py --weigh FILE`); arguments: FILE, then the daemon's. The process's size alone, which the soak
+has, does not tell: it also holds what is free in the heaps of Python and of the C library. glibc's and CPython's own statistics do.
 """
 
 import ctypes
@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from mizzen.daemon.__main__ import main
 
@@ -39,12 +38,10 @@ def _weight() -> dict[str, int]:
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _MallInfo2
     c_heap = mallinfo2()
-    rollup = Path("/proc/self/smaps_rollup").read_text()
     python_heap = _python_heap()
     return {
-        "resident": _number(r"Rss:\s+(\d+)", rollup) * 1024,
-        "python_used": _number(r"bytes in allocated blocks\s+=\s+([\d,]+)", python_heap),
-        "python_arenas": _number(r"arenas allocated current\s+=\s+([\d,]+)", python_heap),
+        "python_used": _figure("bytes in allocated blocks", python_heap),
+        "python_arenas": _figure("arenas allocated current", python_heap),
         "python_blocks": sys.getallocatedblocks(),
         "c_used": c_heap.uordblks,
         "c_free": c_heap.fordblks,
@@ -66,9 +63,11 @@ def _python_heap() -> str:
         return file.read().decode(errors="replace")
 
 
-def _number(pattern: str, text: str) -> int:
-    found = re.search(pattern, text)
-    return int(found[1].replace(",", "")) if found else 0
+def _figure(name: str, statistics: str) -> int:
+    found = re.search(rf"{name}\s+=\s+([\d,]+)", statistics)
+    if found is None:
+        raise RuntimeError(f"Python says nothing of its {name}: is its own allocator in use?")
+    return int(found[1].replace(",", ""))
 
 
 def _weigh(file: Path) -> None:
@@ -80,8 +79,8 @@ def _weigh(file: Path) -> None:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-            found: dict[str, Any] = {"second": round(time.monotonic() - began), **_weight()}
-            lines.write(json.dumps(found) + "\n")
+            weight = {"second": round(time.monotonic() - began), **_weight()}
+            lines.write(json.dumps(weight) + "\n")
             lines.flush()
 
 

@@ -16,7 +16,12 @@ from mizzen.derive.inputs import RESOURCES
 from mizzen.frozen import FrozenMap
 from mizzen.proto.api import HttpFilter, NetworkFilter
 from mizzen.proto.descriptors import pool
-from mizzen.translate.authorization import filters as authorization
+from mizzen.translate.authorization.filters import (
+    authorization_filters,
+    custom_filters,
+    http_filters,
+    network_filters,
+)
 from tests.conformance.outcome import Outcome, SetResult, Status
 from tests.support.mesh import Mesh
 
@@ -58,10 +63,10 @@ def _filters(folder: Path, case: Mapping[str, Any], context: Mapping[str, Any]) 
     http = case["protocol"] == "http"
     labels = FrozenMap(proxy["labels"])
     if case["custom_builder"]:
-        found = tuple(authorization.custom_filters(mesh.db, proxy["namespace"], labels, http=http))
+        found = tuple(custom_filters(mesh.db, proxy["namespace"], labels, http=http))
     else:
-        found = authorization.authorization_filters(mesh.db, proxy["namespace"], labels, http)
-    for made in authorization.http_filters(found) if http else authorization.network_filters(found):
+        found = authorization_filters(mesh.db, proxy["namespace"], labels, http)
+    for made in http_filters(found) if http else network_filters(found):
         yield meaning(made)
 
 

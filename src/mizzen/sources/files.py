@@ -231,8 +231,8 @@ class _Polling:
 
 def _decode_file(name: str, max_bytes: int) -> Decoded:
     try:
-        # CPython's table of interned strings never forgets a place that it has used until it is built anew: it would grow by
-        # megabytes, as Path interns each part of a name, and files are read again and again.
+        # Path interns each part of a name, and CPython's table of interned strings uses no place twice before it is built anew:
+        # with files that are read again and again it grows by megabytes.
         with open(name, "rb") as file:  # noqa: PTH123  # Path interns
             data = file.read(max_bytes + 1)
     except OSError as error:
