@@ -43,9 +43,9 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         stream("echo"),
         stream("caller"),
     )
-    budget = ("--metric-series", str(MOST_SERIES))
+    options = ("--metric-series", str(MOST_SERIES), "--listener-drain-seconds", "2")
     definition = LabDefinition(name="told", workloads=workloads)
-    with running_lab(folder, definition=definition, agent_options=budget) as started:
+    with running_lab(folder, definition=definition, agent_options=options) as started:
         yield started
 
 
@@ -238,6 +238,15 @@ def ask_middle(lab: Lab, tenant: str, count: int) -> None:
     assert {answer.status for answer in answers} == {200}
 
 
+def draining(lab: Lab) -> float:
+    """Listeners and filter chains of the hops that were replaced, and whose connections are still served by what they were."""
+    kinds = ("listeners", "filter_chains")
+    names = {f"envoy_listener_manager_total_{kind}_draining" for kind in kinds}
+    found = [value for name, _, value in samples(lab, "front", "middle", "back-v1") if name in names]
+    assert len(found) == 3 * len(kinds)
+    return sum(found)
+
+
 @pytest.fixture(scope="module")
 def traced(lab: Lab) -> Lab:
     """The mesh, every request of which is traced from now on."""
@@ -247,14 +256,18 @@ def traced(lab: Lab) -> Lab:
         ask_middle(lab, "warm", 1)
         return whole_traces(lab, "warm") > 0
 
-    until(is_traced, "connections from before the Telemetry are gone")
+    until(is_traced, "all hops have the Telemetry")
+    until(lambda: not draining(lab), "connections from before the Telemetry are gone")
     return lab
 
 
 def test_a_trace_is_one_over_all_hops(traced: Lab) -> None:
     lab, count = traced, 5
     ask_middle(lab, "acme", count)
-    until(lambda: whole_traces(lab, "acme") == count, lambda: f"{len(traces(lab, 'acme'))} traces")
+    until(
+        lambda: whole_traces(lab, "acme") == count,
+        lambda: f"{[[span['service'] for span in spans] for spans in traces(lab, 'acme')]}",
+    )
     assert len(traces(lab, "acme")) == count
     for spans in traces(lab, "acme"):
         ids = {span["span"] for span in spans}
