@@ -49,6 +49,10 @@ _MIB = 2**20
 _HEAD_BYTES = 5
 # About what asyncio lets wait for a socket: more than this is not put there at once.
 _SENT_AT_ONCE = 2**16
+# A record of TLS at most. OpenSSL encrypts into a buffer that keeps, for as long as the connection lives, the size of the most
+# that ever waited in it: what is handed to TLS is short, and nothing follows while it waits.
+_RECORD_BYTES = 2**14
+_FRAME_HEAD_BYTES = 9
 _BACKLOG = 1024
 _H2 = H2Configuration(client_side=False, header_encoding="ascii")
 
@@ -162,13 +166,13 @@ def _window(call: H2Stream) -> int:
 
 
 def _write(call: H2Stream, data: bytes | memoryview) -> None:
-    """In frames, which are handed to TLS together. The client's window must take them."""
+    """In frames, each a record of TLS. The client's window must take them."""
     http2 = call._h2_connection  # noqa: SLF001  the seam
     assert call.id is not None
-    frame_bytes = http2.max_outbound_frame_size
+    frame_bytes = min(http2.max_outbound_frame_size, _RECORD_BYTES - _FRAME_HEAD_BYTES)
     for at in range(0, len(data), frame_bytes):
         http2.send_data(call.id, data[at : at + frame_bytes])
-    call._transport.write(http2.data_to_send())  # noqa: SLF001  the seam
+        call._transport.write(http2.data_to_send())  # noqa: SLF001  the seam
     call.connection.data_send_process()
 
 
@@ -231,6 +235,7 @@ class _Connection(H2Protocol):
         window_bytes = self.config.http2_connection_window_size
         self.calls.message_bytes = message_bytes
         self.calls.received = Received(message_bytes + window_bytes, self._server.received)
+        transport.set_write_buffer_limits(high=_RECORD_BYTES)
         self._server.opened(self)
         super().connection_made(transport)
         self.connection._connection.update_settings(limits.for_http2())  # noqa: SLF001  the seam
@@ -328,7 +333,7 @@ class RpcServer:
         sock.listen(_BACKLOG)
         sock.setblocking(False)
         # 72 KB instead of 312 KB for each TLS stream, at no cost in CPU.
-        SSLProtocol.max_size = 16384
+        SSLProtocol.max_size = _RECORD_BYTES
         self._listener, self._path = sock, path
         asyncio.get_running_loop().add_reader(sock, self._accept)
 
