@@ -11,11 +11,12 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.settings import SettingCodes
 
 from mizzen.daemon import health
 from mizzen.proto.api import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from mizzen.rpc.admission import Limits
-from mizzen.rpc.server import RpcLimits, RpcServer
+from mizzen.rpc.server import RpcLimits, RpcServer, send
 from mizzen.rpc.tls import server_context
 from mizzen.xds.resource import CLUSTER, ENDPOINT
 from mizzen.xds.server import DiscoveryLimits, DiscoveryService
@@ -86,6 +87,11 @@ class RawClient:
         self.http2.receive_data(data)
         self.flush()
 
+    def open_windows(self):
+        """For what a server sends: as wide as HTTP/2 allows."""
+        self.http2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+        self.http2.increment_flow_control_window(2**31 - 2**16)
+
     def open_call(self):
         stream = self.http2.get_next_available_stream_id()
         self.http2.send_headers(stream, HEADERS)
@@ -93,14 +99,15 @@ class RawClient:
 
 
 @asynccontextmanager
-async def raw(port):
+async def raw(port, ssl=None):
     connection = socket.socket()
     connection.setsockopt(
         socket.SOL_SOCKET, socket.SO_RCVBUF, 2**12
     )  # the kernel keeps little for who does not read
     connection.connect(("127.0.0.1", port))
     connection.setblocking(False)
-    raw = RawClient(*await asyncio.open_connection(sock=connection))
+    named = {"server_hostname": "localhost"} if ssl else {}
+    raw = RawClient(*await asyncio.open_connection(sock=connection, ssl=ssl, **named))
     try:
         raw.flush()
         await raw.read()
@@ -242,6 +249,30 @@ class Busy:
     def __mapping__(self):
         kind = Cardinality.STREAM_STREAM
         return {METHOD: Handler(self._busy, kind, DeltaDiscoveryRequest, DeltaDiscoveryResponse)}
+
+
+class Talker:
+    """A service that has much to say."""
+
+    async def _talk(self, stream):
+        await send(stream, bytes(2**22))
+
+    def __mapping__(self):
+        kind = Cardinality.STREAM_STREAM
+        return {METHOD: Handler(self._talk, kind, DeltaDiscoveryRequest, DeltaDiscoveryResponse)}
+
+
+async def test_little_waits_encrypted_for_who_does_not_read(contexts):
+    """The buffer that it waits in keeps its size for as long as the connection lives."""
+    server = RpcServer([Talker()], lambda: contexts[0])
+    await server.start()
+    async with raw(server.port, contexts[1]) as deaf:
+        deaf.open_windows()
+        deaf.open_call()
+        deaf.flush()
+        await until(lambda: any(not each.connection.write_ready.is_set() for each in server._connections))
+        assert 0 < held_by(server) < 2**17
+    await server.close()
 
 
 async def test_frames_of_no_length_and_of_one_byte_cost_no_more_than_their_bytes():
