@@ -7,30 +7,20 @@ Run: python benchmarks/agent.py
 """
 
 import asyncio
-import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the stand-in for the daemon is the tests'
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks' parts, and those of the tests
 
+from benchmarks.load.processes import cpu_seconds, resident_mb
 from mizzen.processes import Command, ToLines, start
 from tests.support.agent_mesh import Daemon, free_address, running_agent, until
 
 ROUNDS = 5
 BARE = "import asyncio, ssl, time; print('up', flush=True); time.sleep(60)"
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of the process and of its helpers that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 async def bare() -> tuple[float, float]:

@@ -56,8 +56,7 @@ class DaemonProcess:
         return cpu_seconds(self.pid)
 
     def memory_mb(self) -> float:
-        status = Path(f"/proc/{self.pid}/statm").read_text()
-        return int(status.split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+        return resident_mb(self.pid)
 
     def metrics(self) -> dict[str, float]:
         """The sum of each metric over its labels."""
@@ -176,8 +175,13 @@ class Credentials:
 
 
 def cpu_seconds(pid: int) -> float:
+    """Of the process and of its helpers that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 def free_port() -> int:

@@ -33,7 +33,7 @@ class _MallInfo2(ctypes.Structure):
     ]
 
 
-def _weight() -> dict[str, int]:
+def weight() -> dict[str, int]:
     """Bytes, but for the counts. Large objects of Python are in the C library's heap as well."""
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _MallInfo2
@@ -79,8 +79,8 @@ def _weigh(file: Path) -> None:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-            weight = {"second": round(time.monotonic() - began), **_weight()}
-            lines.write(json.dumps(weight) + "\n")
+            line = {"second": round(time.monotonic() - began), **weight()}
+            lines.write(json.dumps(line) + "\n")
             lines.flush()
 
 

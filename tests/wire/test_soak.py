@@ -7,6 +7,7 @@ import pytest
 from benchmarks.load.meshes import MeshShape
 from benchmarks.load.scene import scene
 from benchmarks.load.soak import KINDS, Growth, Limits, Sample, Schedule, growing, growth, soak
+from benchmarks.load.weighed import weight
 from mizzen.xds.resource import ENDPOINT
 
 SHAPE = MeshShape(services=40, proxies=60)
@@ -83,3 +84,13 @@ def test_a_schedule_of_some_kinds_leaves_out_the_others():
     assert (found.seconds, found.policy_seconds, found.endpoints_per_second) == (60.0, 0.5, 0)
     assert {found.virtual_service_seconds, found.scale_seconds, found.reconnect_seconds} == {math.inf}
     assert Schedule(60.0).only(KINDS) == Schedule(60.0)
+
+
+def test_what_memory_consists_of_is_told_apart():
+    before = weight()
+    small, large = [bytes(400) for _ in range(10_000)], bytes(2**26)
+    after = weight()
+    assert after["python_blocks"] - before["python_blocks"] > 9_000
+    assert after["python_used"] - before["python_used"] > 400 * 9_000
+    assert after["c_mapped"] - before["c_mapped"] >= len(large)
+    assert len(small) == 10_000
