@@ -37,7 +37,7 @@ uv_only=$(mktemp)
 trap 'rm -f "$uv_only"' EXIT
 awk '/^[a-z]/{wanted = /^uv==/} wanted' "$lock" > "$uv_only"
 if "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$uv_only" 2>/dev/null; then
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r "$lock"
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes -r "$lock"
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation -e .
 else
     "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$lock"
