@@ -123,3 +123,20 @@ async def test_a_scrape_computes_nothing(daemon):
         for found in (first, second)
     ]
     assert runs[0] == runs[1] > 0
+
+
+async def test_who_comes_back_costs_no_query(daemon, tmp_path):
+    async def come_and_go() -> dict[tuple, float]:
+        async with daemon.proxy(context, "shop/cart-0") as proxy:
+            await proxy.subscribe(CLUSTER)
+            await proxy.take(CLUSTER)
+        return await until(daemon, lambda found: found["pilot_xds",] == 0)
+
+    def runs(found) -> dict[tuple, float]:
+        return {name: n for name, n in found.items() if name[0] == "mizzen_query_runs_total"}
+
+    context = await daemon.join(identity("shop", "cart"))
+    refreshes = (await come_and_go())["mizzen_refresh_seconds_count",]
+    (tmp_path / "config" / "search.yaml").write_text(one_workload("search", number=2))
+    refreshed = await until(daemon, lambda found: found["mizzen_refresh_seconds_count",] > refreshes)
+    assert runs(await come_and_go()) == runs(refreshed)

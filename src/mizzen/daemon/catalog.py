@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from mizzen.ca.revocation import Revocations
 from mizzen.daemon.admission import AdmittedProxy, UnregisteredError, ViewKey, admit, proven_identity
+from mizzen.daemon.departures import Release
 from mizzen.daemon.views import View, Views
 from mizzen.derive.proxies import proxy_view
 from mizzen.incremental import Database, Failure, Observed
@@ -13,6 +14,8 @@ from mizzen.model.proxy import ProxyView
 from mizzen.rpc.peer import Peer
 from mizzen.xds.catalog import Node, Rejected
 from mizzen.xds.resource import Snapshot
+
+_K = TypeVar("_K")
 
 Slot = tuple[str, bool]
 """A proxy by name, or (True) the agent beside it."""
@@ -44,6 +47,10 @@ class Session:
         self._catalog.closed(self)
 
 
+def _at_once(_who: object, release: Release) -> None:
+    release()
+
+
 class MeshCatalog:
     """Opens sessions, and moves them along when the database has something new."""
 
@@ -53,11 +60,15 @@ class MeshCatalog:
         *,
         register: Callable[[UnregisteredError], None] = lambda _unknown: None,
         revoked: Callable[[], Revocations] = Revocations,
+        left: Callable[[Slot, Release], None] = _at_once,
     ) -> None:
-        """`register` hears of proxies whose workload is not registered. It may raise Rejected. Who is `revoked` is refused."""
+        """`register` hears of proxies whose workload is not registered. It may raise Rejected. Who is `revoked` is refused.
+        `left` hears who has left, and calls what then gives up what the proxy needed (Departures.left).
+        """
         self._db = db
         self._register = register
         self._revoked = revoked
+        self._left = left
         self._views = Views(db)
         self._sessions: dict[Session, None] = {}
         self._by_view: defaultdict[View, dict[Session, None]] = defaultdict(dict)
@@ -101,20 +112,16 @@ class MeshCatalog:
         return session
 
     def closed(self, session: Session) -> None:
+        key, view = session.proxy.view_key, session.view
         del self._sessions[session]
-        self._leave_view(session)
-        key = session.proxy.view_key
-        del self._by_key[key][session]
-        if not self._by_key[key]:
-            del self._by_key[key]
-        self._db.unobserve(proxy_view, *key)
+        _discard(self._by_view, view, session)
+        _discard(self._by_key, key, session)
 
-    def _leave_view(self, session: Session) -> None:
-        sharing = self._by_view[session.view]
-        del sharing[session]
-        if not sharing:
-            del self._by_view[session.view]
-        self._views.release(session.view)
+        def release() -> None:
+            self._views.release(view)
+            self._db.unobserve(proxy_view, *key)
+
+        self._left(session.slot, release)
 
     def take_in(self, observed: Sequence[Observed]) -> list[Session]:
         """What a refresh found. Wakes the sessions that have something new to say, and returns them."""
@@ -138,7 +145,16 @@ class MeshCatalog:
                 if not isinstance(found, ProxyView) or found == session.view.key:
                     continue
                 view = self._views.acquire(found)
-                self._leave_view(session)
+                _discard(self._by_view, session.view, session)
+                self._views.release(session.view)
                 session.view = view
                 self._by_view[view][session] = None
                 yield session
+
+
+def _discard(sessions: dict[_K, dict[Session, None]], key: _K, session: Session) -> None:
+    """Of the sessions by key."""
+    sharing = sessions[key]
+    del sharing[session]
+    if not sharing:
+        del sessions[key]

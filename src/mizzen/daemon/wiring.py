@@ -34,6 +34,7 @@ from mizzen.daemon.catalog import MeshCatalog
 from mizzen.daemon.collector import Collector
 from mizzen.daemon.debug import DebugService
 from mizzen.daemon.delivery import DeliveryLog
+from mizzen.daemon.departures import Departures
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.key_sets import KeySets
 from mizzen.daemon.lock import shared_folder
@@ -118,7 +119,10 @@ class Daemon:
         self._authority = self._open_authority()
         self._readiness = Readiness(lambda: self._authority.expires, clocks.wall)
         registrar = Registrar(self._db, members, own_name)
-        self._catalog = MeshCatalog(self._db, register=registrar.register, revoked=self._revoked)
+        self._departures = Departures(clocks.monotonic)
+        self._catalog = MeshCatalog(
+            self._db, register=registrar.register, revoked=self._revoked, left=self._departures.left
+        )
         ProcessCollector(registry=self._registry)
         metrics = DeliveryMetrics(self._registry)
         self._spans = self._open_spans(own_name)
@@ -264,6 +268,7 @@ class Daemon:
                 tasks.create_task(self._keys.run())
                 tasks.create_task(self._authority.run())
                 tasks.create_task(self._standing.run())
+                tasks.create_task(self._departures.run())
                 if isinstance(self._identity, RemotelySigned):
                     tasks.create_task(self._identity.run())
                 tasks.create_task(self._analyser.run())
