@@ -2,16 +2,10 @@
 
 import asyncio
 import logging
-import os
-import random
-import re
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -20,17 +14,11 @@ from mizzen import __version__
 from mizzen.admin.scrape import TrafficScraper
 from mizzen.admin.server import AdminServer
 from mizzen.analysis.live import LiveAnalysis
-from mizzen.ca.authority import Lifetimes
-from mizzen.ca.external import ExternalSigner, SigningFailedError
-from mizzen.ca.live import LiveAuthority
-from mizzen.ca.revocation import Revocations
-from mizzen.ca.server_identity import RemotelySigned, ServedAs, ServerIdentity
-from mizzen.ca.service import CertificatePolicy, CertificateService, Issuance
-from mizzen.ca.tokens import KEY_FILE, JoinTokenKey
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.resource import ResourceKey
-from mizzen.daemon.admission import registered
 from mizzen.daemon.catalog import MeshCatalog
+from mizzen.daemon.certifying import Certifying
+from mizzen.daemon.clocks import Clocks
 from mizzen.daemon.collector import Collector
 from mizzen.daemon.debug import DebugService
 from mizzen.daemon.delivery import DeliveryLog
@@ -38,7 +26,7 @@ from mizzen.daemon.departures import Departures
 from mizzen.daemon.health import HealthService
 from mizzen.daemon.key_sets import KeySets
 from mizzen.daemon.lock import shared_folder
-from mizzen.daemon.metrics import CertificateMetrics, DeliveryMetrics, RefreshMetrics, TraceMetrics
+from mizzen.daemon.metrics import DeliveryMetrics, RefreshMetrics, TraceMetrics
 from mizzen.daemon.otlp import SpanExporter, traces_url
 from mizzen.daemon.overload import Overload
 from mizzen.daemon.presence import FOLDER as PRESENCE
@@ -60,29 +48,13 @@ from mizzen.derive.request_authentication import wanted_key_sets
 from mizzen.errors import UserError
 from mizzen.incremental import Database, Observed
 from mizzen.logs import fields
-from mizzen.model.identity import CLUSTER_ID, SpiffeId
-from mizzen.model.subject import Subject
-from mizzen.rpc.admission import Admission
+from mizzen.model.identity import SpiffeId
 from mizzen.rpc.server import ListenError, RpcServer
 from mizzen.sources.files import FileSource
 from mizzen.translate.patches.resources import problems as patch_problems
 from mizzen.xds.server import DiscoveryService
 
 _log = logging.getLogger(__name__)
-_DNS_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """Time and chance, handed in."""
-
-    wall: Callable[[], datetime] = lambda: datetime.now(UTC)
-    monotonic: Callable[[], float] = time.monotonic
-    random_bytes: Callable[[int], bytes] = os.urandom
-    chance: Callable[[], float] = random.random
-
-    def epoch(self) -> float:
-        return self.wall().timestamp()
 
 
 class Daemon:
@@ -116,29 +88,28 @@ class Daemon:
 
         own_name = clocks.random_bytes(8).hex()
         self._presence = Presence(members, settings.shared / PRESENCE, own_name, monotonic=clocks.monotonic)
-        self._authority = self._open_authority()
-        self._readiness = Readiness(lambda: self._authority.expires, clocks.wall)
+        self._certifying = Certifying(settings, self._trust_domain, self._db, clocks, self._registry)
+        self._readiness = Readiness(lambda: self._certifying.authority.expires, clocks.wall)
         registrar = Registrar(self._db, members, own_name)
         self._departures = Departures(clocks.monotonic)
         self._catalog = MeshCatalog(
-            self._db, register=registrar.register, revoked=self._revoked, left=self._departures.left
+            self._db,
+            register=registrar.register,
+            revoked=self._certifying.revocations,
+            left=self._departures.left,
         )
         ProcessCollector(registry=self._registry)
         metrics = DeliveryMetrics(self._registry)
         self._spans = self._open_spans(own_name)
-        tracer = (
-            Tracer(self._spans.put, clocks.random_bytes, clocks.epoch, clocks.monotonic)
-            if self._spans is not None
-            else None
-        )
-        self._delivery = DeliveryLog(clocks.epoch, metrics, _warn, clocks.monotonic, tracer)
+        self._delivery = self._open_delivery(metrics)
         self._shed = Overload(self._registry, clocks.monotonic, _log.warning).shed
         self._discovery = DiscoveryService(
             self._catalog, self._delivery, shed=self._shed, queued=metrics.queued
         )
-        self._standing = Standing(self._catalog, self._revoked, self._discovery.end, clocks.epoch)
+        self._standing = Standing(
+            self._catalog, self._certifying.revocations, self._discovery.end, clocks.epoch
+        )
         self._refreshes = RefreshMetrics(self._registry)
-        self._certified = CertificateMetrics(self._registry)
         self._refresher = Refresher(self._store, self._take_in, clocks.monotonic)
         self._analyser = Refresher(
             self._analysis, lambda observed, *_: self._analysis.take_in(observed), clocks.monotonic
@@ -168,7 +139,7 @@ class Daemon:
             discovery=self._discovery,
             delivery=self._delivery,
             status=self._status,
-            authority=self._authority,
+            authority=self._certifying.authority,
         ).readings()
 
     def _build_keys(self) -> KeySets:
@@ -186,21 +157,6 @@ class Daemon:
             registry=self._registry,
         )
 
-    def _open_authority(self) -> "LiveAuthority | ExternalSigner":
-        settings, clocks = self._settings, self._clocks
-        folder = settings.shared / "ca"
-        if settings.ca_command:
-            return ExternalSigner(settings.ca_command, folder, _lifetimes(settings))
-        return LiveAuthority(
-            folder,
-            self._trust_domain,
-            _lifetimes(settings),
-            partial(shared_folder, settings.shared),
-            clock=clocks.wall,
-            random_bytes=clocks.random_bytes,
-            watching=settings.ca_watching,
-        )
-
     def _open_spans(self, own_name: str) -> SpanExporter | None:
         counted = TraceMetrics(self._registry).counted
         if not self._settings.otlp_endpoint:
@@ -212,28 +168,19 @@ class Daemon:
         }
         return SpanExporter(traces_url(self._settings.otlp_endpoint), resource, counted)
 
-    def _revoked(self) -> Revocations:
-        return self._authority.revocations
+    def _open_delivery(self, metrics: DeliveryMetrics) -> DeliveryLog:
+        clocks = self._clocks
+        tracer = None
+        if self._spans is not None:
+            tracer = Tracer(self._spans.put, clocks.random_bytes, clocks.epoch, clocks.monotonic)
+        return DeliveryLog(clocks.epoch, metrics, _warn, clocks.monotonic, tracer)
 
     def _build_rpc(self) -> RpcServer:
-        settings, clocks = self._settings, self._clocks
-        with shared_folder(settings.shared) as shared:
-            token_key = JoinTokenKey.open(shared / KEY_FILE, clocks.random_bytes)
-        policy = CertificatePolicy(
-            self._trust_domain, self._subject_for, self._tell_issued, self._revoked, self._certified.refused
-        )
-        admission = Admission("certificates", shed=self._shed)
-        certificates = CertificateService(self._authority, token_key, policy, clocks.wall, admission)
-        served_as = _served_as(self._trust_domain, (settings.listen_host, *settings.names))
-        self._identity: ServerIdentity | RemotelySigned
-        if isinstance(self._authority, ExternalSigner):
-            self._identity = RemotelySigned(self._authority, served_as, clock=clocks.wall)
-        else:
-            self._identity = ServerIdentity(self._authority, served_as, clock=clocks.wall)
-        health = HealthService(self._db, self._report_health, clock=clocks.monotonic, shed=self._shed)
-        debug = DebugService(self._db, self._status, self._revoked, shed=self._shed)
+        certificates = self._certifying.service(self._shed)
+        health = HealthService(self._db, self._report_health, clock=self._clocks.monotonic, shed=self._shed)
+        debug = DebugService(self._db, self._status, self._certifying.revocations, shed=self._shed)
         services = (self._discovery, certificates, health, debug)
-        return RpcServer(services, tls=self._identity.context, shed=self._shed)
+        return RpcServer(services, tls=self._certifying.identity.context, shed=self._shed)
 
     def _build_status(self) -> DaemonStatus:
         clocks = self._clocks
@@ -266,11 +213,9 @@ class Daemon:
                 tasks.create_task(self._follow_source())
                 tasks.create_task(self._refresher.run())
                 tasks.create_task(self._keys.run())
-                tasks.create_task(self._authority.run())
+                tasks.create_task(self._certifying.run())
                 tasks.create_task(self._standing.run())
                 tasks.create_task(self._departures.run())
-                if isinstance(self._identity, RemotelySigned):
-                    tasks.create_task(self._identity.run())
                 tasks.create_task(self._analyser.run())
                 if self._spans is not None:
                     tasks.create_task(self._spans.run())
@@ -290,21 +235,13 @@ class Daemon:
             await self._admin.listen(_handed_in(settings.admin_fd))
         elif settings.admin_port:
             await self._admin.listen_tcp(settings.admin_host, settings.admin_port)
-        if isinstance(self._identity, RemotelySigned):
-            await self._first_certificate(self._identity)
+        await self._certifying.first_certificate()
         self._readiness.done(Step.CERTIFICATE)
         try:
             await self._rpc.start(settings.listen_host, settings.listen_port)
         except ListenError as error:
             raise UserError(str(error), "choose another with --listen") from error
         self._readiness.done(Step.LISTENING)
-
-    @staticmethod
-    async def _first_certificate(identity: RemotelySigned) -> None:
-        try:
-            await identity.renew()
-        except SigningFailedError as error:
-            raise UserError(str(error), "correct --ca-command") from error
 
     async def _follow_source(self) -> None:
         async for change in self._source.changes():
@@ -343,29 +280,6 @@ class Daemon:
             _log.info("%s is %s", key, reason or "healthy", extra=fields(workload=str(key)))
             self._refresher.request()
 
-    def _tell_issued(self, issued: Issuance) -> None:
-        self._certified.issued()
-        caller = issued.caller
-        _log.info(
-            "certificate for %s (%s), by %s, until %s",
-            caller.identity,
-            caller.workload,
-            caller.proof,
-            issued.expires,
-            extra=fields(
-                identity=str(caller.identity), workload=caller.workload, serial=f"{issued.serial:x}"
-            ),
-        )
-
-    def _subject_for(self, identity: SpiffeId, name: str) -> Subject:
-        """The telemetry in a workload's certificate: what is registered, not what anybody claims."""
-        found = registered(self._db, identity.namespace, name)
-        if found is None or found.service_account != identity.service_account:
-            return Subject()
-        return Subject(
-            found.owner, found.namespace, found.canonical_name, found.canonical_revision, CLUSTER_ID
-        )
-
 
 def _valid_trust_domain(name: str) -> str:
     try:
@@ -387,24 +301,3 @@ def _handed_in(descriptor: int) -> socket.socket:
         raise UserError(
             f"descriptor {descriptor} is not a socket ({error.strerror})", "correct --admin-fd"
         ) from error
-
-
-def _lifetimes(settings: Settings) -> Lifetimes:
-    longest = timedelta(seconds=settings.certificate_ttl_seconds)
-    return Lifetimes(default=longest, maximum=longest)
-
-
-def _served_as(trust_domain: str, names: Iterable[str]) -> ServedAs:
-    dns_names, addresses = [], []
-    for name in filter(None, names):
-        try:
-            addresses.append(ip_address(name))
-        except ValueError:
-            if not _DNS_NAME.fullmatch(name):
-                raise UserError(f"{name!r} is neither a DNS name nor an address", "correct --name") from None
-            dns_names.append(name)
-    return ServedAs(
-        trust_domain,
-        dns_names=dns_names,
-        addresses=[found for found in addresses if not found.is_unspecified],
-    )
