@@ -1,8 +1,10 @@
 """More than the daemon can serve: it is shed early, counted and told, costs a bounded memory, and delays no neighbour."""
 
 import asyncio
+import gc
 import socket
 import struct
+import weakref
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -273,6 +275,27 @@ async def test_little_waits_encrypted_for_who_does_not_read(contexts):
         await until(lambda: any(not each.connection.write_ready.is_set() for each in server._connections))
         assert 0 < held_by(server) < 2**17
     await server.close()
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+async def test_no_part_of_a_connection_that_is_gone_waits_for_the_collector(contexts, encrypted):
+    server = RpcServer([Busy()], (lambda: contexts[0]) if encrypted else None)
+    await server.start()
+    gc.collect()
+    gc.disable()
+    try:
+        async with raw(server.port, contexts[1] if encrypted else None) as brief:
+            brief.open_call()
+            brief.flush()
+            await until(lambda: any(each.processor.streams for each in server._connections))
+            (connection,) = server._connections
+            parts = [weakref.ref(connection), weakref.ref(connection._socket_transport)]
+            del connection
+        await until(lambda: not server.connections)
+        await until(lambda: not any(part() for part in parts))
+    finally:
+        gc.enable()
+        await server.close()
 
 
 async def test_frames_of_no_length_and_of_one_byte_cost_no_more_than_their_bytes():

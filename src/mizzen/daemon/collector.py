@@ -50,18 +50,18 @@ class Collector:
             self.tidy()
 
     def tidy(self) -> None:
-        """Set aside what has survived; a full collection, if it is time for one and nothing waits."""
+        """Set aside what has survived; a full collection, if it is time for one and nothing waits. Give back what is free."""
         began = self._clock()
         if began >= self._next_full and self._is_quiet():
             gc.unfreeze()
             found = gc.collect()
-            _give_back()
             took = self._clock() - began
             self._next_full = self._clock() + max(took / _MOST_OF_THE_TIME, _SET_ASIDE_EVERY_SECONDS)
             _log.debug("collected %d objects in %.3f s", found, took)
         else:
             gc.collect(1)  # what is garbage already must not be set aside
         gc.freeze()
+        _give_back()
 
 
 def _give_back() -> None:

@@ -221,10 +221,13 @@ class _Connection(H2Protocol):
         self.stranger = False
         self._server = server
         self._end: asyncio.TimerHandle | None = None
+        self._socket_transport: asyncio.BaseTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        tls = getattr(transport, "_ssl_protocol", None)
+        self._socket_transport = transport if tls is None else tls._transport  # noqa: SLF001  the seam
         limits = self._server.limits
         self.stranger = transport.get_extra_info("sslcontext") is not None and not transport.get_extra_info(
             "peercert"
@@ -258,6 +261,7 @@ class _Connection(H2Protocol):
         if self._end is not None:
             self._end.cancel()
         self._server.ended(self)
+        _untie(self._socket_transport)
         self.lost.set_result(None)
 
     def close(self, reason: str) -> None:
@@ -265,6 +269,13 @@ class _Connection(H2Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+
+def _untie(transport: asyncio.BaseTransport) -> None:
+    """The transport of a socket holds methods of its own: a circle, which would wait for the collector."""
+    for name, value in tuple(vars(transport).items()):
+        if getattr(value, "__self__", None) is transport:
+            setattr(transport, name, None)
 
 
 class RpcServer:
