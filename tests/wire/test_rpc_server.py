@@ -128,6 +128,25 @@ async def test_a_strangers_certificate_is_refused(tmp_path, authority, contexts)
     assert echo.peers == []
 
 
+async def test_no_session_is_resumed(authority, contexts):
+    """The verification of the client's certificate would be skipped."""
+    context = authority.client_context(authority.issue("client", uris=(SPIFFE,)))
+    async with serving(lambda: contexts[-1]) as (server, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+        await reader.read(1)  # a ticket would have come before
+        assert not writer.get_extra_info("ssl_object").session.has_ticket
+        writer.close()
+
+
+async def test_tls_1_2_is_refused_since_its_sessions_are_resumed_by_id(authority, contexts):
+    context = authority.client_context(authority.issue("client", uris=(SPIFFE,)))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with serving(lambda: contexts[-1]) as (server, echo):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await call(server.port, context)
+    assert echo.peers == []
+
+
 async def test_certificate_and_roots_rotate_without_restart(tmp_path, authority, contexts):
     (tmp_path / "new").mkdir()
     renewed = Authority(tmp_path / "new", "renewed")

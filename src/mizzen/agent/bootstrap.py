@@ -174,7 +174,7 @@ def _xds_cluster(daemons: Sequence[HostPort]) -> dict[str, Any]:
         common_tls_context={
             "alpn_protocols": ["h2"],
             "tls_params": {
-                "tls_minimum_protocol_version": "TLSv1_2",
+                "tls_minimum_protocol_version": "TLSv1_3",
                 "tls_maximum_protocol_version": "TLSv1_3",
             },
             "tls_certificate_sds_secret_configs": [_from_sds(CERTIFICATE_SECRET)],

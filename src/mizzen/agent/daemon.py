@@ -235,7 +235,7 @@ async def _resolved(address: HostPort) -> tuple[socket.AddressFamily, Any]:
 def client_context(roots_pem: str, credentials: Credentials | None) -> ssl.SSLContext:
     """Raises DaemonError where the roots are no certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
     try:
         context.load_verify_locations(cadata=roots_pem)
