@@ -20,7 +20,8 @@ _STILL_SECONDS = 2.0  # longer than it takes a busy machine to notice and read a
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How long, and how often what happens. Of `reconnect_share` of the proxies each round cuts the connections; they are back
-    with the next round, half of the times with what they held.
+    with the next round, half of the times with what they held. In 100 s each proxy has been away: a heap has more and more holes
+    until it was freed and filled some times, and at this rate that is over before the minutes that are judged (docs/performance.md).
     """
 
     seconds: float
@@ -29,7 +30,7 @@ class Schedule:
     policy_seconds: float = 4.0
     new_service_seconds: float = 5.0
     scale_seconds: float = 7.0
-    reconnect_seconds: float = 20.0
+    reconnect_seconds: float = 5.0
     reconnect_share: float = 0.05
     sample_seconds: float = 5.0
 
