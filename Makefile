@@ -11,7 +11,7 @@ SAMPLE := samples/bookinfo
 BENCHMARKS := discovery engine decode templates agent
 MINUTES := 30
 
-# A mesh starts dozens of Pythons: one that may not keep bytecode compiles all that it imports, for twice the CPU and 7 MB more.
+# A mesh starts dozens of Pythons: one that may not keep bytecode compiles all that it imports, for twice the CPU and 5 MB more.
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list

@@ -38,6 +38,11 @@ async def scraped(daemon) -> dict[tuple, float]:
     }
 
 
+def query_runs(found) -> dict[tuple, float]:
+    """Of what was scraped: by query."""
+    return {name: n for name, n in found.items() if name[0] == "mizzen_query_runs_total"}
+
+
 async def until(daemon, condition) -> dict[tuple, float]:
     async with asyncio.timeout(10):
         while not condition(found := await scraped(daemon)):
@@ -68,7 +73,7 @@ async def test_a_change_from_its_file_to_the_ack(daemon, tmp_path):
         assert after["pilot_debounce_time_count",] == after["mizzen_refresh_seconds_count",] >= 1
         assert after["pilot_xds_push_time_count", "clusters"] == after["pilot_xds_pushes_total", "clusters"]
         assert after["pilot_proxy_queue_time_count",] > before["pilot_proxy_queue_time_count",]
-        ran = [name for name in before if name[0] == "mizzen_query_runs_total" and after[name] > before[name]]
+        ran = [name for name, runs in query_runs(before).items() if after[name] > runs]
         assert ("mizzen_query_runs_total", "members") in ran
 
 
@@ -118,10 +123,7 @@ def test_a_reading_that_fails_takes_no_other_away(caplog):
 
 async def test_a_scrape_computes_nothing(daemon):
     first, second = [await scraped(daemon) for _ in range(2)]
-    runs = [
-        sum(n for name, n in found.items() if name[0] == "mizzen_query_runs_total")
-        for found in (first, second)
-    ]
+    runs = [sum(query_runs(found).values()) for found in (first, second)]
     assert runs[0] == runs[1] > 0
 
 
@@ -132,11 +134,8 @@ async def test_who_comes_back_costs_no_query(daemon, tmp_path):
             await proxy.take(CLUSTER)
         return await until(daemon, lambda found: found["pilot_xds",] == 0)
 
-    def runs(found) -> dict[tuple, float]:
-        return {name: n for name, n in found.items() if name[0] == "mizzen_query_runs_total"}
-
     context = await daemon.join(identity("shop", "cart"))
     refreshes = (await come_and_go())["mizzen_refresh_seconds_count",]
     (tmp_path / "config" / "search.yaml").write_text(one_workload("search", number=2))
     refreshed = await until(daemon, lambda found: found["mizzen_refresh_seconds_count",] > refreshes)
-    assert runs(await come_and_go()) == runs(refreshed)
+    assert query_runs(await come_and_go()) == query_runs(refreshed)

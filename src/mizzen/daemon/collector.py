@@ -10,7 +10,7 @@ import asyncio
 import ctypes
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
@@ -26,16 +26,11 @@ _FIRST_FULL_SECONDS = 60.0
 class Collector:
     """`is_quiet` says whether a pause would delay anything."""
 
-    def __init__(
-        self,
-        is_quiet: Callable[[], bool],
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, is_quiet: Callable[[], bool], clock: Callable[[], float]) -> None:
         self._is_quiet = is_quiet
         self._clock = clock
-        self._sleep = sleep
         self._next_full = clock() + _FIRST_FULL_SECONDS
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
 
     def begin(self) -> None:
         """What stands after start-up stays."""
@@ -46,7 +41,7 @@ class Collector:
     async def run(self) -> None:
         """For ever."""
         while True:
-            await self._sleep(_SET_ASIDE_EVERY_SECONDS)
+            await asyncio.sleep(_SET_ASIDE_EVERY_SECONDS)
             self.tidy()
 
     def tidy(self) -> None:
@@ -61,13 +56,11 @@ class Collector:
         else:
             gc.collect(1)  # what is garbage already must not be set aside
         gc.freeze()
-        _give_back()
+        self._give_back()
 
-
-def _give_back() -> None:
-    """Free memory between what is in use goes back to the system. Files are decoded in threads, each of which has a heap of
-    its own with glibc: without this they keep what their largest moment took, and the daemon grows for hours.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
-    if trim is not None:
-        trim(0)
+    def _give_back(self) -> None:
+        """Free memory between what is in use goes back to the system. Files are decoded in threads, each of which has a heap of
+        its own with glibc: without this they keep what their largest moment took, and the daemon grows for hours.
+        """
+        if self._trim is not None:
+            self._trim(0)

@@ -6,7 +6,7 @@ stays in its place in memory.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 KEPT_SECONDS: Final = 60.0
@@ -18,13 +18,8 @@ Release = Callable[[], None]
 class Departures:
     """At most one departure is kept of each who left: so many in all as the mesh has proxies and agents."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._sleep = sleep
         self._kept: dict[Hashable, tuple[float, Release]] = {}  # the oldest first
 
     def left(self, who: Hashable, release: Release) -> None:
@@ -37,7 +32,7 @@ class Departures:
     async def run(self) -> None:
         """For ever."""
         while True:
-            await self._sleep(_EVERY_SECONDS)
+            await asyncio.sleep(_EVERY_SECONDS)
             self.release_due()
 
     def release_due(self) -> None:

@@ -25,14 +25,14 @@ spec: {{address: {address}, labels: {{app: {app}}}}}
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, **options) -> None:
         self.mesh = Mesh(
             SERVICE.format(name="cart", port=80),
             SERVICE.format(name="search", port=90),
             *(WORKLOAD.format(name=f"cart-{n}", address=f"10.0.0.{n + 1}", app="cart") for n in range(2)),
             WORKLOAD.format(name="search-0", address="10.0.0.9", app="search"),
         )
-        self.catalog = MeshCatalog(self.mesh.db)
+        self.catalog = MeshCatalog(self.mesh.db, **options)
         self.woken: list[str] = []
 
     def connect(self, name: str, account: str = "default"):
